@@ -1,0 +1,45 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := guard watermark provenance generator policies service
+# One thread per test process: two workers share the machine's cores without fighting over them.
+TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
+
+.PHONY: install lint types check test demo bench wheel lock clean
+
+install: .venv/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Assay needs Python 3.11 or newer; set PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip --disable-pip-version-check install --quiet --no-deps -r requirements.lock
+	$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/mypy
+
+check: install
+	$(BIN)/coverage erase
+	$(TEST_ENV) $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
+
+test: lint types check
+
+demo: install
+	$(BIN)/python -m demo
+
+bench: install
+	$(BIN)/python -m bench.watermark --quick --media demo/out --out bench/out
+
+wheel: install
+	$(BIN)/python -m hatchling build -t wheel
+
+lock: install
+	scripts/lock.sh --upgrade
+
+clean:
+	rm -rf build dist bench/out demo/out demo/report.html demo/report.json .coverage*
