@@ -1,1 +1,1 @@
-"""``make demo``: the main job end to end on loopback, from an empty data folder to a report that can be looked at."""
+"""``make demo``: the main job on loopback, from an empty data folder to a report to look at."""

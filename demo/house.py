@@ -21,7 +21,7 @@ START_SECONDS = 120  # importing torch and loading the model on a cold disk
 class House:
     """A running service.
 
-    ``url`` ends without a slash; ``home`` is its data folder; ``environment`` lets commands see the same folder.
+    ``url`` ends without a slash; ``environment`` lets commands see the same data folder, ``home``.
     """
 
     url: str
@@ -54,7 +54,14 @@ def running_house(home: Path) -> Iterator[House]:
     house = House(f"http://127.0.0.1:{port}", home, environment)
     house.assay("keys", "init")
     with (home / "serve.log").open("wb") as log:
-        command = [str(Path(sys.executable).with_name("assay")), "serve", "--host", "127.0.0.1", "--port", str(port)]
+        command = [
+            str(Path(sys.executable).with_name("assay")),
+            "serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             wait_until_ready(house, process)

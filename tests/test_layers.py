@@ -15,7 +15,7 @@ ALLOWED = {
     "generator": {"guard", "policies", "watermark", "provenance"},
     "service": {"guard", "policies", "watermark", "provenance", "generator"},
 }
-# `assay bench` starts the benchmark of a checkout; it is not part of the wheel, so the import is by name at run time.
+# Not in the wheel: `assay bench` starts the benchmark of a checkout by name, at run time.
 OUTSIDE = {"bench", "demo", "tests"}
 
 
