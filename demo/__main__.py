@@ -19,7 +19,7 @@ def table(cases: list[Case]) -> Table:
     for heading in ("case", "expected", "verdict", "log10 p", "seconds"):
         out.add_column(heading, justify="right" if heading in ("log10 p", "seconds") else "left")
     for case in cases:
-        bound = "" if case.p_value is None else f"{case.p_value:.0f}"
+        bound = "" if case.log10_p is None else f"{case.log10_p:.0f}"
         style = "green" if case.passed else "bold red"
         out.add_row(case.name, case.expected, f"[{style}]{case.verdict}[/]", bound, f"{case.seconds:.1f}")
     return out

@@ -24,13 +24,13 @@ GENERATE_POLL_MS = 500
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table. `verdict`: what the product answered; `p_value`: log10 of the bound."""
+    """One line of the table. `verdict`: what the product answered; `log10_p`: of the bound."""
 
     name: str
     expected: str
     verdict: str
     seconds: float
-    p_value: float | None = None
+    log10_p: float | None = None
     media: Path | None = None
     explain: tuple[str, ...] = ()
     detail: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -45,7 +45,8 @@ class Case:
             "name": self.name,
             "expected": self.expected,
             "verdict": self.verdict,
-            "p_value": self.p_value,
+            "p_value": None if self.log10_p is None else 10.0**self.log10_p,
+            "log10_p": self.log10_p,
             "seconds": round(self.seconds, 2),
             "explain": list(self.explain),
         }
@@ -136,8 +137,8 @@ def _verified(house: House, name: str, expected: str, path: Path) -> Case:
         )
     report = answer.json()
     lines = tuple(str(line) for line in report["explain"])
-    p_value = report["watermark"].get("log10_p")
-    return Case(name, expected, report["verdict"], seconds, p_value, path, lines, report)
+    log10_p = report["watermark"].get("log10_p")
+    return Case(name, expected, report["verdict"], seconds, log10_p, path, lines, report)
 
 
 Progress = Callable[[Case], None]

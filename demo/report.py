@@ -16,8 +16,8 @@ PAGE = Path(__file__).with_name("report.html.jinja")
 
 
 def write_json(cases: Sequence[Case], path: Path) -> None:
-    """`{"cases": [...]}`: name, expected, verdict, p_value (log10 of the bound), seconds."""
-    path.write_text(json.dumps({"cases": [case.row() for case in cases]}, indent=1) + "\n")
+    """A list of cases: name, expected, verdict, p_value (0 where too small for a float), log10_p, seconds."""
+    path.write_text(json.dumps([case.row() for case in cases], indent=1) + "\n")
 
 
 def write_html(cases: Sequence[Case], original: Path, marked: Path, path: Path) -> None:
