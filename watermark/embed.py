@@ -1,0 +1,77 @@
+"""Putting the mark into frames, in float, on their device (docs/spec/watermark.md, 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
+
+from watermark.errors import EmbeddingError
+from watermark.keys import MarkKey
+from watermark.mask import Strength, amplitudes
+from watermark.pattern import render
+from watermark.payload import MediaId
+
+MIN_SHORT_SIDE = 128  # pixels: below, a chip is smaller than 3 pixels and no codec leaves it
+MAX_ASPECT = 3.0  # wider pictures would meet the same chips twice
+WORK_SHORT_SIDE = 320  # samples: the pattern ends at 54 cycles per short side, which these carry
+_CHUNK = 8  # frames per pass, to bound the working memory
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The mark of one medium: `key` and `media_id` say which, `strength` how strong."""
+
+    key: MarkKey
+    media_id: MediaId
+    strength: Strength = Strength()
+
+    def apply(self, frames: Tensor, *, clip: bool | None = None) -> Tensor:
+        """Marked copies of `frames`, [F, 3, H, W] float in [0, 1], sRGB; same shape, dtype and device.
+
+        `clip` says whether the frames are one clip or pictures of their own; None takes more than one for a
+        clip. Raises `EmbeddingError` for any other tensor, and for pictures too small or too narrow to hold
+        the mark.
+        """
+        _check(frames)
+        marked = torch.empty_like(frames)
+        is_clip = len(frames) > 1 if clip is None else clip
+        for start in range(0, len(frames), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            marked[chunk] = self._apply_chunk(frames[chunk].float(), clip=is_clip)
+        return marked
+
+    def _apply_chunk(self, frames: Tensor, *, clip: bool) -> Tensor:
+        height, width = frames.shape[-2:]
+        stride = max(1, min(height, width) // WORK_SHORT_SIDE)
+        small = avg_pool2d(frames, stride, ceil_mode=True) if stride > 1 else frames
+        planes = render(self.key, self.media_id, height, width, stride)
+        luma, chroma = (torch.from_numpy(plane).to(frames.device) for plane in planes)
+        luma_gain, chroma_gain = amplitudes(small, self.strength, clip=clip)
+        change = _to_rgb(luma_gain * luma, chroma_gain * chroma)
+        if stride > 1:
+            change = interpolate(change, scale_factor=stride, mode="bilinear", align_corners=False)
+        return change[..., :height, :width].add_(frames).clamp_(0, 1)
+
+
+def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
+    """Change of R, G, B for a change of Y and Cb (BT.601)."""
+    return torch.cat([luma, luma - 0.344136 * chroma, luma + 1.772 * chroma], dim=1)
+
+
+def _check(frames: Tensor) -> None:
+    if frames.ndim != 4 or frames.shape[1] != 3 or not frames.is_floating_point():
+        raise EmbeddingError(f"frames must be float [F, 3, H, W], got {frames.dtype} {list(frames.shape)}")
+    if len(frames) == 0:
+        raise EmbeddingError("there are no frames to mark")
+    short, long = sorted(frames.shape[-2:])
+    if short < MIN_SHORT_SIDE:
+        raise EmbeddingError(f"the short side is {short} pixels; the mark needs at least {MIN_SHORT_SIDE}")
+    if long > MAX_ASPECT * short:
+        raise EmbeddingError(
+            f"{long} x {short} pixels is more than {MAX_ASPECT:g}:1; the mark needs a fuller picture"
+        )
+    if not bool(torch.isfinite(frames).all()):
+        raise EmbeddingError("the frames hold NaN or infinity; the decode went wrong")

@@ -1,0 +1,138 @@
+"""From frames to whitened, normalised maps of Y and Cb: the same for every key (docs/spec/watermark.md, 9.1).
+
+Nothing here knows a key, so nothing here can weaken the bound on false positives: to a random carrier the
+maps of any number of frames are just one more picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from watermark.errors import DetectionError
+from watermark.layout import CHROMA, LUMA, Channel, raised_cosine
+from watermark.limits import MIN_SIDE
+
+WORK_SHORT_SIDE = 256  # samples
+MAX_WORK_ASPECT = 4  # wider pictures are examined around their centre
+_NORMALISING_WINDOW = 21  # samples
+_REGRESSION_WINDOW = 29  # samples
+_RIDGE = 0.05
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Summed maps of a medium: `luma` and `chroma`, float32 [h, w], of pictures of `height` x `width`
+    pixels.
+    """
+
+    luma: Plane
+    chroma: Plane
+    height: int
+    width: int
+    frames: int
+
+    def plane(self, channel: Channel) -> Plane:
+        return self.luma if channel is LUMA else self.chroma
+
+
+def analyse(frame: NDArray[np.uint8]) -> tuple[Plane, Plane]:
+    """Maps of one frame, uint8 [H, W, 3]: luma and chroma, float32 [h, w], h or w being 256."""
+    planes = _work_planes(frame)
+    luma, blue, red = (fft.rfft2(plane) for plane in planes)
+    shape = planes[0].shape
+    for_luma, for_chroma = _whitening(shape, LUMA), _whitening(shape, CHROMA)
+    white_y = fft.irfft2(luma * for_luma, shape)
+    guide = fft.irfft2(luma * for_chroma, shape)
+    white_b = fft.irfft2(blue * for_chroma, shape)
+    white_r = fft.irfft2(red * for_chroma, shape)
+    return _normalise(white_y), _normalise(_cancel_host(white_b, guide, white_r))
+
+
+def accumulate(frames: Iterable[NDArray[np.uint8]]) -> Maps:
+    """Sum the maps of frames of one size, one frame in memory at a time."""
+    total: tuple[Plane, Plane] | None = None
+    shape: tuple[int, ...] = ()
+    count = 0
+    for frame in frames:
+        _check(frame, shape)
+        shape = frame.shape
+        maps = analyse(frame)
+        total = maps if total is None else (total[0] + maps[0], total[1] + maps[1])
+        count += 1
+    if total is None:
+        raise DetectionError("there are no frames to examine")
+    return Maps(total[0], total[1], shape[0], shape[1], count)
+
+
+def _check(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise DetectionError(f"frames must be uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}")
+    if min(frame.shape[:2]) < MIN_SIDE:
+        raise DetectionError(f"a frame of {frame.shape[1]} x {frame.shape[0]} pixels is too small to examine")
+    if shape and frame.shape != shape:
+        raise DetectionError(f"a frame is {frame.shape[:2]} pixels, the first was {shape[:2]}")
+
+
+def work_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the maps of a picture."""
+    scale = WORK_SHORT_SIDE / min(height, width)
+    return round(height * scale), round(width * scale)
+
+
+def _work_planes(frame: NDArray[np.uint8]) -> tuple[Plane, Plane, Plane]:
+    """Y, Cb, Cr in grey levels, float32, at the work size."""
+    height, width = frame.shape[:2]
+    h, w = work_size(height, width)
+    shrinks = min(height, width) > WORK_SHORT_SIDE
+    small = cv2.resize(frame.astype(np.float32) if not shrinks else frame, (w, h),
+                       interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # fmt: skip
+    rgb = small.astype(np.float32)
+    y = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
+    return y, (rgb[..., 2] - y) / 1.772, (rgb[..., 0] - y) / 1.402
+
+
+@lru_cache(maxsize=16)
+def _whitening(shape: tuple[int, int], channel: Channel) -> Plane:
+    """Response proportional to frequency, as the spectrum of pictures falls, inside the band of the
+    channel.
+    """
+    f = frequency_grid(shape, channel)
+    return (f * raised_cosine(f, 0.03, 0.08) * (1 - raised_cosine(f, 0.75, 1.0))).astype(np.float32)
+
+
+def frequency_grid(shape: tuple[int, int], channel: Channel) -> NDArray[np.float64]:
+    """Radial frequency, cycles per chip of an uncropped picture, of each bin of `rfft2` of a map."""
+    per_chip = min(shape) / channel.per_short_side
+    return np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]) * per_chip
+
+
+def _normalise(plane: Plane) -> Plane:
+    """Divide by the local deviation and limit, so that no edge outweighs the rest."""
+    deviation = np.sqrt(_box(plane * plane, _NORMALISING_WINDOW)) + 0.35
+    limited: Plane = np.tanh(plane / (2 * deviation))
+    return limited * 2
+
+
+def _cancel_host(blue: Plane, luma: Plane, red: Plane) -> Plane:
+    """Take out of Cb what Y and Cr foretell of it in a local window (least squares with a ridge)."""
+    box = lambda a, b: _box(a * b, _REGRESSION_WINDOW)  # noqa: E731
+    yy, rr, yr = box(luma, luma) + _RIDGE, box(red, red) + _RIDGE, box(luma, red)
+    by, br = box(blue, luma), box(blue, red)
+    determinant = yy * rr - yr * yr
+    from_luma = (by * rr - br * yr) / determinant
+    from_red = (br * yy - by * yr) / determinant
+    residual: Plane = blue - from_luma * luma - from_red * red
+    return residual
+
+
+def _box(plane: Plane, size: int) -> Plane:
+    blurred: Plane = cv2.blur(plane, (size, size), borderType=cv2.BORDER_REFLECT_101)
+    return blurred

@@ -1,0 +1,103 @@
+"""From maps and a geometry to soft bits, and from soft bits to a message with its p-value
+(docs/spec/watermark.md, 9.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from watermark.coding import CODED_BITS, decode_list
+from watermark.frontend import Maps, frequency_grid
+from watermark.geometry import Matrix, project, work_scaling
+from watermark.layout import CHANNELS, SHORT_SIDE, TORUS, Channel, Chips, band_pass
+from watermark.payload import MediaId, decode_payload
+
+_BORDER = 1.0  # samples: chips nearer to the edge of the map are left out
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ChipValues:
+    """What the picture shows at the visible chips of one channel: `places` int [n] into the flat torus,
+    `values` [n].
+
+    Values are weighted so that they add up over channels as they should; nothing in them depends on a sub-
+    key.
+    """
+
+    places: NDArray[np.int64]
+    values: Values
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message whose check is right: its id and `t`, its correlation in standard deviations."""
+
+    media_id: MediaId
+    t: float
+
+
+def read_chips(
+    maps: Maps, canonical_to_pixels: Matrix, strengths: NDArray[np.float64]
+) -> tuple[ChipValues, ...]:
+    """The chips of both channels at a geometry, weighted by how strongly the pilot answers in each."""
+    to_work = work_scaling(maps.height, maps.width, *maps.luma.shape) @ canonical_to_pixels
+    channels = []
+    for channel, strength in zip(CHANNELS, strengths, strict=True):
+        places, values = _sample(_matched(maps.plane(channel), to_work, channel), to_work, channel)
+        deviation = float(np.sqrt(np.mean(values**2))) if len(values) else 1.0
+        weight = max(float(strength), 1.0) / (deviation * np.sqrt(max(len(values), 1)) + 1e-12)
+        channels.append(ChipValues(places, values * np.float32(weight)))
+    return tuple(channels)
+
+
+def read_message(
+    chip_values: tuple[ChipValues, ...], chips: tuple[Chips, ...], payload_seed: bytes
+) -> Message | None:
+    """The message that a sub-key finds in chip values, or None where no code word near them has its check
+    right.
+    """
+    soft = np.zeros(CODED_BITS)
+    power = 0.0
+    for seen, laid in zip(chip_values, chips, strict=True):
+        signed = seen.values * laid.signs.ravel()[seen.places]
+        soft += np.bincount(laid.bits.ravel()[seen.places], weights=signed, minlength=CODED_BITS)
+        power += float(np.sum(seen.values.astype(np.float64) ** 2))
+    if power == 0:
+        return None
+    candidates, scores = decode_list(soft.astype(np.float32))
+    for bits, score in zip(candidates, scores, strict=True):
+        media_id = decode_payload(bits, payload_seed)
+        if media_id is not None:
+            return Message(media_id, float(score) / np.sqrt(power))
+    return None
+
+
+def _matched(plane: Values, to_work: Matrix, channel: Channel) -> Values:
+    """The map filtered by the pulse of a chip, as large as it is at this geometry, over the whitening it
+    went through.
+    """
+    pixels_per_unit = np.sqrt(abs(np.linalg.det(to_work[:2, :2])))
+    zoom = pixels_per_unit * SHORT_SIDE / min(plane.shape)
+    f = frequency_grid((plane.shape[0], plane.shape[1]), channel) * zoom
+    filtered: Values = fft.irfft2(fft.rfft2(plane) * (f * band_pass(f)).astype(np.float32), plane.shape)
+    return filtered
+
+
+def _sample(plane: Values, to_work: Matrix, channel: Channel) -> tuple[NDArray[np.int64], Values]:
+    n = channel.chips
+    axis = (np.arange(n) + 0.5) * channel.spacing - TORUS / 2
+    centres = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    at = project(to_work, centres)
+    limit = np.array([plane.shape[1] - 1, plane.shape[0] - 1]) - _BORDER
+    places = np.nonzero(np.all((at >= _BORDER) & (at <= limit), axis=1))[0]
+    seen = at[places].astype(np.float32)
+    if not len(places):
+        return places, np.empty(0, np.float32)
+    values = cv2.remap(plane, seen[:, None, 0], seen[:, None, 1], cv2.INTER_LINEAR)
+    return places, values.ravel()

@@ -1,0 +1,37 @@
+"""Bounds on false positives that hold for every picture (docs/spec/watermark.md, 10)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from watermark.payload import ID_BITS
+
+LOG10_P_DETECTED = -6.0  # a message with its check right counts as detected from here down
+LOG10_P_INCONCLUSIVE = -3.0  # and is worth a second look from here down
+
+
+@dataclass
+class Budget:
+    """Spends a false-positive probability over stages fixed in advance: stage s of at most n tests costs n
+    / share.
+    """
+
+    tests: int
+    share: float
+
+    @property
+    def log10_multiplicity(self) -> float:
+        return math.log10(self.tests / self.share)
+
+
+def message_log10_p(t: float, log10_multiplicity: float) -> float:
+    """Bound on the chance that any of 2^48 code words reaches `t` in any of the tests, over the choice of
+    the key.
+
+    For fixed x, signs s drawn by fair coin make t = sum s_i x_i / sqrt(sum x_i^2) sub-Gaussian, P(t > T) <=
+    exp(-T^2 / 2) (Hoeffding, JASA 58, 1963, theorem 2); the union over words and tests multiplies.
+    """
+    if t <= 0:
+        return 0.0
+    return min(0.0, ID_BITS * math.log10(2) + log10_multiplicity - t * t / 2 / math.log(10))
