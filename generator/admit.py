@@ -1,0 +1,86 @@
+"""The guard's two places: before the model, over everything that goes in, and after it, over what came
+out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.references import ReadReference, ReferenceFrames, read_references
+from generator.request import MAX_SEED, Request
+from generator.stages import Seal, require_seal
+from generator.systems import SystemSpec
+from guard import Decision, Guard, GuardRequest, Picture, Stage, Text
+
+_SEAL: Final = Seal()
+OUTPUT_PICTURES: Final = 8
+"""Frames of a clip that the output rules look at, evenly spread: one per half second of a usual four-
+second clip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Allowed:
+    """A request that the policy allows and the system can run: every value filled in, the seed drawn,
+    references read."""
+
+    request: Request
+    decisions: tuple[Decision, ...]
+    references: tuple[ReferenceFrames, ...]
+    seal: InitVar[Seal]
+
+    def __post_init__(self, seal: Seal) -> None:
+        require_seal(seal, _SEAL, "Allowed")
+
+
+def admit(
+    request: Request, spec: SystemSpec, guard: Guard, *, read: ReadReference, randbelow: Callable[[int], int]
+) -> Allowed:
+    """Put every text and picture of `request` before the guard, then check it against the system's row.
+
+    Raises `PolicyViolation` when the policy refuses, `RequestError` when the system cannot run it,
+    `MediaError` when a reference cannot be read.
+    """
+    complete = spec.complete(request)
+    references = read_references(complete, read)
+    decisions = tuple(guard.enforce(asked) for asked in guard_requests(complete, references))
+    spec.check_references(complete)
+    if complete.seed is None:
+        complete = complete.with_seed(randbelow(MAX_SEED))
+    return Allowed(request=complete, decisions=decisions, references=references, seal=_SEAL)
+
+
+def guard_requests(request: Request, references: tuple[ReferenceFrames, ...]) -> tuple[GuardRequest, ...]:
+    """What the guard reads of a request: its texts, and every frame of a reference that the model would get.
+
+    Never empty: a `Request` has a prompt or a reference.
+    """
+    texts = [Text("prompt", request.prompt), Text("negative_prompt", request.negative_prompt)]
+    texts += [Text("reference_title", given.reference.title) for given in references]
+    pictures = tuple(
+        Picture("reference", frame, given.sha256, given.reference.consents)
+        for given in references
+        for frame in given.frames
+    )
+    shown = tuple(text for text in texts if text.value.strip())
+    asked = [(Stage.PROMPT, shown, ()), (Stage.REFERENCE, (), pictures)]
+    return tuple(
+        GuardRequest(stage, seen_texts, seen_pictures, request.tenant, request.purpose)
+        for stage, seen_texts, seen_pictures in asked
+        if seen_texts or seen_pictures
+    )
+
+
+def enforce_output(frames: NDArray[np.uint8], request: Request, guard: Guard) -> Decision:
+    """Put frames of the result before the output rules. Raises `PolicyViolation`."""
+    shown = np.unique(np.linspace(0, len(frames) - 1, OUTPUT_PICTURES).round().astype(int))
+    pictures = tuple(Picture("output", frames[index], _pixel_digest(frames[index])) for index in shown)
+    return guard.enforce(GuardRequest(Stage.OUTPUT, (), pictures, request.tenant, request.purpose))
+
+
+def _pixel_digest(frame: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(frame)).hexdigest()

@@ -1,0 +1,44 @@
+"""The self-check: what was encoded is read back as a stranger would read it, and must give the id that was
+put in."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass
+from typing import Final
+
+from generator.encode import Encoded
+from generator.errors import SelfCheckError
+from generator.stages import Seal, require_seal
+from watermark import Detection, Detector, Mark, Media, MediaLimits, open_media
+
+_SEAL: Final = Seal()
+MAX_LOG10_P: Final = -6.0
+"""A fresh file must prove its mark at 1e-6 at least; whoever copies it will take some of that away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MarkedMedia:
+    """A file in the work folder from which the detector has read back the id of `mark`."""
+
+    media: Media
+    mark: Mark
+    detection: Detection
+    seal: InitVar[Seal]
+
+    def __post_init__(self, seal: Seal) -> None:
+        require_seal(seal, _SEAL, "MarkedMedia")
+
+
+def confirm(encoded: Encoded, detector: Detector, limits: MediaLimits) -> MarkedMedia:
+    """Decode the file at `encoded.path` and detect the mark. Raises `SelfCheckError` when it is not the
+    one put in."""
+    media = open_media(encoded.path, limits)
+    detection = detector.detect(media.frames())
+    mark = encoded.mark
+    found = detection.media_id == mark.media_id and detection.key_id == mark.key.key_id
+    if not (detection.found and found and detection.log10_p <= MAX_LOG10_P):
+        raise SelfCheckError(
+            f"the mark {mark.media_id.hex} did not read back from the encoded file "
+            f"(log10 p {detection.log10_p:.1f}); the picture is too plain or too small for it"
+        )
+    return MarkedMedia(media=media, mark=mark, detection=detection, seal=_SEAL)

@@ -1,0 +1,91 @@
+"""What a manifest says of a file that was made here, put together from the stages."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from typing import Final
+
+import torch
+
+from generator.digests import parameters_digest, prompt_digest
+from generator.load import System
+from generator.request import MediaFormat, MediaKind, Request
+from generator.screen import ScreenedFrames
+from guard import Decision
+from provenance import Agent, Input, ManifestFacts, Model, PolicyRef
+from watermark import MediaId
+
+PRODUCT: Final = "assay"
+
+
+def made_here(
+    screened: ScreenedFrames, system: System, media_id: MediaId, *, prompt_key: bytes, now: datetime
+) -> ManifestFacts:
+    """The facts of a generated file: model, policy, digests of prompt and parameters, references as
+    inputs."""
+    allowed = screened.marked.allowed
+    request, wanted = allowed.request, allowed.request.format or MediaFormat.MP4
+    inputs = tuple(
+        Input(given.reference.path, given.mime, given.reference.title) for given in allowed.references
+    )
+    clip_ms = (
+        round(1000 * (request.frames or 1) / request.fps)
+        if request.fps and wanted.kind is MediaKind.VIDEO
+        else None
+    )
+    return ManifestFacts(
+        title=request.title or f"{media_id.hex}{wanted.suffix}",
+        mime=wanted.mime,
+        media_id=media_id,
+        created_at=now,
+        generator=Agent(PRODUCT, version(PRODUCT)),
+        model=Model(system.spec.name, system.digest, _identifier(system)),
+        policy=policy_ref(allowed.decisions[0]),
+        decision_id=allowed.decisions[0].decision_id,
+        digests={
+            "prompt": prompt_digest(request.prompt, prompt_key),
+            "parameters": parameters_digest(parameters(request, system)),
+            "model": system.digest,
+        },
+        span_ms=clip_ms,
+        inputs=inputs,
+    )
+
+
+def parameters(request: Request, system: System) -> Mapping[str, object]:
+    """All that it takes, beside the prompts and references, to make the same pictures again: plain JSON
+    values."""
+    scheduler = system.pipeline.scheduler
+    return {
+        "system": system.spec.name,
+        "pipeline": type(system.pipeline).__name__,
+        "weights": system.digest,
+        "scheduler": type(scheduler).__name__,
+        "width": request.width,
+        "height": request.height,
+        "frames": request.frames,
+        "fps": request.fps,
+        "seed": request.seed,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "format": request.format,
+        "device": str(system.pipeline.device),
+        "dtype": str(system.pipeline.dtype),
+        "torch": torch.__version__,
+        "diffusers": version("diffusers"),
+        "transformers": version("transformers"),
+        "machine": platform.machine(),
+    }
+
+
+def policy_ref(decision: Decision) -> PolicyRef:
+    """The policy of a decision, as manifest and record name it."""
+    name, _, number = decision.policy.partition("@")
+    return PolicyRef(name, number, decision.policy_digest)
+
+
+def _identifier(system: System) -> str | None:
+    return f"pkg:huggingface/{system.spec.source}" if "/" in system.spec.source else None

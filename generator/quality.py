@@ -1,0 +1,115 @@
+"""Is the result a picture at all? Checks for the broken outputs that generators report as success.
+
+Not a judgement of taste. All-black clips come from NaNs cast to bytes (diffusers issue 10314), black tiles
+from a tiled decode gone wrong (Wan2GP issue 2301), frozen and flashing clips from broken latents. Thresholds
+are named, and were set on planted defects and on real clips, none of which fail
+(tests/generator/test_quality.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator.errors import QualityError
+
+BLACK_LUMA: Final = 16
+"""Grey level below which a pixel counts as black; a night sky of a real clip lies above it."""
+BLACK_AREA: Final = 0.98
+"""Share of black pixels that makes a frame black, as in ffmpeg's blackdetect."""
+TILES: Final = 4
+"""A frame is read as 4 x 4 tiles: no more than the fewest that a tiled decode of a large frame makes."""
+DEAD_DEVIATION: Final = 0.5
+"""Grey levels. A tile of less spread and a mean below 2 was never written; even the mark alone spreads
+more."""
+DEAD_TILES: Final = 0.25
+STILL_CHANGE: Final = 1e-3 * 255
+"""Mean change between neighbours in grey levels, at quarter size, below which a clip stands still."""
+FLASH_LEVELS: Final = 25.0
+"""Mean second difference of a clip's brightness in grey levels; the shared real clips stay below 2."""
+_QUARTER: Final = 4
+_REC709: Final = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityRules:
+    """Shares of a clip that may be broken before it fails. 1.0 switches a rule off."""
+
+    max_black: float = 0.10
+    max_dead: float = 0.10
+    max_frozen: float = 0.50
+    max_flash: float = FLASH_LEVELS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityReport:
+    """What was measured: shares of frames (black, dead tiles), share of frame pairs (frozen), grey levels
+    (flash)."""
+
+    frames: int
+    black: float
+    dead: float
+    frozen: float
+    flash: float
+
+    def failures(self, rules: QualityRules) -> tuple[str, ...]:
+        """One sentence for each rule that is broken."""
+        found = (
+            (self.black > rules.max_black, f"{self.black:.0%} of the frames are black"),
+            (self.dead > rules.max_dead, f"{self.dead:.0%} of the frames have tiles that were never written"),
+            (self.frozen > rules.max_frozen, f"{self.frozen:.0%} of the frames repeat the one before"),
+            (self.flash > rules.max_flash, f"the brightness jumps by {self.flash:.0f} grey levels a frame"),
+        )
+        return tuple(sentence for broken, sentence in found if broken)
+
+
+def measure(frames: NDArray[np.uint8]) -> QualityReport:
+    """Measure `frames`: uint8 [F, H, W, 3], sRGB. Raises `QualityError` when there is none."""
+    if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
+        raise QualityError(f"no pictures to check: an array of shape {frames.shape}")
+    black, dead, means = [], [], []
+    changes: list[float] = []
+    before: NDArray[np.float32] | None = None
+    for frame in frames:  # one frame at a time: a float copy of a clip would be four times its size
+        small = _quarter_luma(frame)
+        black.append(float((small < BLACK_LUMA).mean()) >= BLACK_AREA)
+        dead.append(_dead_share(small) >= DEAD_TILES)
+        means.append(float(small.mean()))
+        if before is not None:
+            changes.append(float(np.abs(small - before).mean()))
+        before = small
+    return QualityReport(
+        frames=len(frames),
+        black=float(np.mean(black)),
+        dead=float(np.mean(dead)),
+        frozen=float(np.mean(np.less(changes, STILL_CHANGE))) if changes else 0.0,
+        flash=float(np.abs(np.diff(means, n=2)).mean()) if len(means) > 2 else 0.0,
+    )
+
+
+def check_quality(frames: NDArray[np.uint8], rules: QualityRules) -> QualityReport:
+    """`measure`, and raise `QualityError` naming every rule that is broken."""
+    report = measure(frames)
+    failures = report.failures(rules)
+    if failures:
+        raise QualityError(f"the result is broken: {'; '.join(failures)}; try another seed")
+    return report
+
+
+def _quarter_luma(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Luma of every fourth pixel. Decimation is enough: the checks ask for wide areas, not for detail."""
+    small: NDArray[np.float32] = frame[::_QUARTER, ::_QUARTER].astype(np.float32) @ _REC709
+    return small
+
+
+def _dead_share(luma: NDArray[np.float32]) -> float:
+    tiles = [
+        tile
+        for rows in np.array_split(luma, TILES, axis=0)
+        for tile in np.array_split(rows, TILES, axis=1)
+        if tile.size
+    ]
+    return float(np.mean([tile.mean() < 2 and tile.std() < DEAD_DEVIATION for tile in tiles]))

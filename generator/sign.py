@@ -1,0 +1,120 @@
+"""Sign a marked file, read it back, and require that its bindings name one and the same thing."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass
+from pathlib import Path
+from typing import Final
+
+from generator.confirm import MarkedMedia
+from generator.errors import BindingError
+from generator.stages import Seal, require_seal
+from provenance import (
+    C2paReport,
+    ManifestFacts,
+    Record,
+    SigningKey,
+    TrustAnchors,
+    fingerprint_media,
+    read_with_store,
+    sign_asset,
+)
+from watermark import MediaLimits, open_media
+
+_SEAL: Final = Seal()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SignedMedia:
+    """A marked file with a manifest that read back intact and names the mark that is in the pixels."""
+
+    path: Path
+    marked: MarkedMedia
+    facts: ManifestFacts
+    report: C2paReport
+    record: Record
+    seal: InitVar[Seal]
+
+    def __post_init__(self, seal: Seal) -> None:
+        require_seal(seal, _SEAL, "SignedMedia")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UnsignedMedia:
+    """A marked file that its owner asked not to sign. It is registered, and can be proved by its mark
+    alone."""
+
+    path: Path
+    marked: MarkedMedia
+    facts: ManifestFacts
+    record: Record
+    seal: InitVar[Seal]
+
+    def __post_init__(self, seal: Seal) -> None:
+        require_seal(seal, _SEAL, "UnsignedMedia")
+
+
+def sign(
+    marked: MarkedMedia,
+    facts: ManifestFacts,
+    *,
+    key: SigningKey,
+    trust: TrustAnchors,
+    tenant: str,
+    limits: MediaLimits,
+) -> SignedMedia:
+    """Sign `marked` and check the result as a stranger would.
+
+    Raises `SigningError` when signing fails, `BindingError` unless the manifest is intact (its hash binding
+    fits the file) and its soft binding names exactly the id that the detector read from the pixels.
+    """
+    target = marked.media.path.with_stem("signed")
+    sign_asset(marked.media.path, target, facts, key, trust=trust)
+    found = read_with_store(target, trust)
+    if not found.report.state.intact:
+        reasons = "; ".join(failure.code for failure in found.report.failures)
+        raise BindingError(f"the manifest read back as {found.report.state}: {reasons or found.report.note}")
+    named = found.report.bound_ids(facts.soft_binding_alg)
+    if named != (marked.detection.media_id,):
+        raise BindingError(
+            f"the manifest names {[i.hex for i in named]}, the picture {marked.mark.media_id.hex}"
+        )
+    record = _record(
+        marked, facts, tenant, limits, label=found.report.label, manifest=found.manifest, path=target
+    )
+    return SignedMedia(
+        path=target, marked=marked, facts=facts, report=found.report, record=record, seal=_SEAL
+    )
+
+
+def leave_unsigned(
+    marked: MarkedMedia, facts: ManifestFacts, *, tenant: str, limits: MediaLimits
+) -> UnsignedMedia:
+    """Take `marked` as it is: for owners who sign elsewhere. Its record holds no manifest."""
+    path = marked.media.path
+    record = _record(marked, facts, tenant, limits, label=None, manifest=None, path=path)
+    return UnsignedMedia(path=path, marked=marked, facts=facts, record=record, seal=_SEAL)
+
+
+def _record(
+    marked: MarkedMedia,
+    facts: ManifestFacts,
+    tenant: str,
+    limits: MediaLimits,
+    *,
+    label: str | None,
+    manifest: bytes | None,
+    path: Path,
+) -> Record:
+    return Record(
+        media_id=marked.mark.media_id,
+        key_id=marked.mark.key.key_id,
+        manifest_label=label,
+        manifest=manifest,
+        fingerprint=fingerprint_media(open_media(path, limits)),
+        created_at=facts.created_at,
+        tenant=tenant,
+        policy=facts.policy,
+        model=facts.model,
+        digests=facts.digests,
+    )
