@@ -90,14 +90,9 @@ def _matched(plane: Values, to_work: Matrix, channel: Channel) -> Values:
 
 
 def _sample(plane: Values, to_work: Matrix, channel: Channel) -> tuple[NDArray[np.int64], Values]:
-    n = channel.chips
-    axis = (np.arange(n) + 0.5) * channel.spacing - TORUS / 2
-    centres = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    at = project(to_work, centres)
-    limit = np.array([plane.shape[1] - 1, plane.shape[0] - 1]) - _BORDER
-    places = np.nonzero(np.all((at >= _BORDER) & (at <= limit), axis=1))[0]
-    seen = at[places].astype(np.float32)
-    if not len(places):
-        return places, np.empty(0, np.float32)
-    values = cv2.remap(plane, seen[:, None, 0], seen[:, None, 1], cv2.INTER_LINEAR)
-    return places, values.ravel()
+    axis = (np.arange(channel.chips) + 0.5) * channel.spacing - TORUS / 2
+    at = project(to_work, np.stack(np.meshgrid(axis, axis), axis=-1)).astype(np.float32)  # [n, n, 2]
+    limit = np.array([plane.shape[1] - 1, plane.shape[0] - 1], np.float32) - _BORDER
+    places = np.flatnonzero(np.all((at >= _BORDER) & (at <= limit), axis=-1))
+    values: Values = cv2.remap(plane, at, None, cv2.INTER_LINEAR).ravel()[places]
+    return places, values
