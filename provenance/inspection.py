@@ -1,0 +1,77 @@
+"""Looking at one file from a stranger. Everything that parses untrusted bytes is called from here.
+
+Meant for a process with limited memory, time and no network: the parsers below are other people's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from provenance.credentials import C2paReport, C2paState
+from provenance.errors import ReadError
+from provenance.evidence import Evidence
+from provenance.fingerprint import MAX_VIEWS, VIEW_LINES, Sampler, Views
+from provenance.labels import read_labels
+from provenance.read import read_manifest
+from provenance.sniff import sniff
+from provenance.trust import TrustAnchors
+from watermark import Detection, Media, MediaError, MediaLimits, open_media
+
+
+class MarkDetector(Protocol):
+    """What is asked of `watermark.Detector`."""
+
+    def detect(self, frames: Iterable[NDArray[np.uint8]]) -> Detection: ...
+
+
+def inspect_media(
+    path: Path, *, detector: MarkDetector, trust: TrustAnchors, limits: MediaLimits
+) -> Evidence:
+    """Read mark, credentials, labels and small views of a file.
+
+    Raises `ReadError` for a file that is empty, too large or of no known kind, and `watermark.MediaError` for
+    a picture or clip that cannot be decoded, unless it carries credentials: those are evidence by themselves.
+    """
+    mime, size = _admit(path, limits)
+    c2pa = read_manifest(path, trust)
+    labels = read_labels(path)
+    try:
+        media = open_media(path, limits)
+        detection, views = _look(media, detector)
+    except MediaError as error:
+        if not _carries_credentials(c2pa):
+            raise
+        return Evidence(size, mime, 0, 0, 0.0, None, None, c2pa, labels, problem=str(error))
+    return Evidence(size, mime, media.width, media.height, media.seconds, detection, views, c2pa, labels)
+
+
+def _admit(path: Path, limits: MediaLimits) -> tuple[str, int]:
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise ReadError(f"{path.name}: the file is empty")
+        if size > limits.max_bytes:
+            raise ReadError(f"{path.name}: {size} bytes, more than the limit of {limits.max_bytes}")
+        with path.open("rb") as file:
+            kind = sniff(file)
+    except OSError as error:
+        raise ReadError(f"{path.name}: cannot be read: {error.strerror}") from error
+    if kind is None:
+        raise ReadError(f"{path.name}: not a picture, clip or sound of a supported type")
+    return kind.mime, size
+
+
+def _look(media: Media, detector: MarkDetector) -> tuple[Detection, Views]:
+    """One pass over the frames: the detector reads all of them, the sampler looks over its shoulder."""
+    sampler = Sampler(fps=media.fps, lines=VIEW_LINES, limit=MAX_VIEWS)
+    detection = detector.detect(sampler.watch(media.frames()))
+    return detection, sampler.views()
+
+
+def _carries_credentials(report: C2paReport) -> bool:
+    return report.state in (C2paState.INVALID, C2paState.VALID, C2paState.TRUSTED)

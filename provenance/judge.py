@@ -1,0 +1,94 @@
+"""From evidence to a verdict: pure, by the table of docs/spec/provenance.md, 4."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from provenance.codes import Failure
+from provenance.compare import Comparison, Match, compare
+from provenance.credentials import C2paReport
+from provenance.evidence import Evidence
+from provenance.explain import explain
+from provenance.registry import Record, Registry
+from provenance.report import Facts, Report, Verdict
+from watermark import MediaId
+
+_ABOUT_THE_SIGNER: Final = ("signingCredential.", "timeStamp.", "claimSignature.outsideValidity", "cawg.")
+"""Failures that leave the binding between manifest and file alone: ours expire, and dev roots are no
+anchors."""
+
+
+def judge(evidence: Evidence, registry: Registry, *, now: datetime) -> Report:
+    """What the evidence shows at `now`, by what the registry knows. Asks the registry and reads nothing
+    else."""
+    facts = _gather(evidence, registry)
+    verdict = _verdict(facts)
+    return Report(verdict, now, facts, explain(facts, now=now))
+
+
+def _gather(evidence: Evidence, registry: Registry) -> Facts:
+    c2pa, detection = evidence.c2pa, evidence.detection
+    mark_id = detection.media_id if detection is not None and detection.found else None
+    marked = registry.by_media_id(mark_id) if mark_id is not None else None
+    labelled = registry.by_manifest_label(c2pa.label) if c2pa.label else None
+    return Facts(
+        evidence=evidence,
+        mark_id=mark_id,
+        record=marked or labelled,
+        marked=marked,
+        comparison=_compare(evidence, marked),
+        genuine=labelled is not None and _is_recorded(c2pa, labelled),
+        labelled=labelled,
+        names_ours=labelled is not None or _names_registered(c2pa, registry),
+    )
+
+
+def _compare(evidence: Evidence, marked: Record | None) -> Comparison | None:
+    if marked is None or marked.fingerprint is None or evidence.views is None or evidence.detection is None:
+        return None
+    return compare(marked.fingerprint, evidence.views, evidence.detection.geometry)
+
+
+def _is_recorded(c2pa: C2paReport, record: Record) -> bool:
+    """True when the file carries the recorded manifest, byte by byte, and that manifest fits the file."""
+    same = record.manifest_sha256 is not None and c2pa.manifest_sha256 == record.manifest_sha256
+    return same and all(_about_the_signer(failure) for failure in c2pa.failures)
+
+
+def _about_the_signer(failure: Failure) -> bool:
+    return failure.code.startswith(_ABOUT_THE_SIGNER)
+
+
+def _names_registered(c2pa: C2paReport, registry: Registry) -> bool:
+    """Other deployments use the same algorithm name: only ids that this registry knows are claims to be
+    ours."""
+    return any(registry.by_media_id(media_id) is not None for media_id in _stated(c2pa))
+
+
+def _stated(c2pa: C2paReport) -> tuple[MediaId, ...]:
+    return tuple(binding.media_id for binding in c2pa.bindings if binding.media_id is not None)
+
+
+def _verdict(facts: Facts) -> Verdict:
+    comparison = facts.comparison.match if facts.comparison is not None else Match.NOT_COMPARABLE
+    if facts.genuine:
+        own = facts.labelled.media_id if facts.labelled is not None else None
+        return Verdict.MADE_HERE if facts.mark_id in (None, own) else Verdict.TAMPERED
+    if comparison is Match.MISMATCH:
+        return Verdict.TRANSPLANTED_MARK
+    if facts.names_ours:
+        return Verdict.TAMPERED
+    if comparison is Match.MATCH:
+        return Verdict.MADE_HERE_MANIFEST_RECOVERED
+    return _verdict_of_others(facts.evidence)
+
+
+def _verdict_of_others(evidence: Evidence) -> Verdict:
+    """For files that neither a mark with its record nor a manifest of ours speaks for."""
+    c2pa = evidence.c2pa
+    if c2pa.changed_after_signing:
+        return Verdict.TAMPERED
+    if c2pa.ai_source_type or evidence.labels.claims_ai:
+        return Verdict.CLAIMS_AI_GENERATED
+    return Verdict.SIGNED_BY_OTHER if c2pa.state.intact else Verdict.NO_EVIDENCE

@@ -1,0 +1,125 @@
+"""Signing a finished file: C2PA manifest in, read back, and only then put in its place."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import c2pa
+
+from provenance import sdk
+from provenance.credentials import C2paReport, C2paState
+from provenance.errors import SigningError
+from provenance.keys import SigningKey
+from provenance.manifest import ManifestFacts, ingredient_definitions, manifest_definition
+from provenance.read import read_with_store
+from provenance.text import clean
+from provenance.trust import TrustAnchors
+
+MERKLE_FROM_BYTES: Final = 32 << 20
+"""MP4 files from here on are hashed in chunks, which keeps memory flat; below, one hash is smaller and
+faster."""
+
+_BMFF: Final = frozenset({"video/mp4", "video/quicktime", "audio/mp4"})
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAsset:
+    """A signed file that read back as intended. `manifest` is the manifest store: what the registry keeps."""
+
+    path: Path
+    label: str
+    manifest: bytes
+    state: C2paState
+
+
+def sign_asset(
+    source: Path,
+    target: Path,
+    facts: ManifestFacts,
+    key: SigningKey,
+    *,
+    trust: TrustAnchors,
+    now: datetime | None = None,
+) -> SignedAsset:
+    """Write `source` with a signed manifest to `target`, which may be `source` itself.
+
+    `now`, for the certificate's validity, is `facts.created_at` where not given. The target appears complete,
+    in one step, after its manifest was read back: intact, the media id in it, its label as expected. Raises
+    `KeyMaterialError` for a key that cannot sign, and `SigningError` for everything else that failed; both
+    leave `target` as it was. Credentials of an input are kept as ingredient; a `source` that still carries
+    its own must be named as `facts.parent`.
+    """
+    key.require_usable(facts.created_at if now is None else now)
+    _refuse_to_drop_credentials(source, facts, trust)
+    with _temporary_beside(target) as temporary:
+        _write(source, temporary, facts, key, trust)
+        back = read_with_store(temporary, trust)
+        _require_as_stated(back.report, facts)
+        os.replace(temporary, target)
+    return SignedAsset(target, back.report.label, back.manifest, back.report.state)
+
+
+def _refuse_to_drop_credentials(source: Path, facts: ManifestFacts, trust: TrustAnchors) -> None:
+    """The library would drop an earlier manifest without a word."""
+    before = read_with_store(source, trust).report
+    if before.state is C2paState.UNSUPPORTED:
+        raise SigningError(f"{source.name}: {before.note}; use MP4, MOV, PNG, JPEG, WebP, AVIF, WAV or MP3")
+    if before.state is not C2paState.ABSENT and (facts.parent is None or facts.parent.path != source):
+        raise SigningError(f"{source.name} carries credentials already; give it as facts.parent to keep them")
+
+
+@contextmanager
+def _temporary_beside(target: Path) -> Iterator[Path]:
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        os.close(descriptor)
+    except OSError as error:
+        raise SigningError(f"{target}: cannot be written: {error.strerror}") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(source: Path, temporary: Path, facts: ManifestFacts, key: SigningKey, trust: TrustAnchors) -> None:
+    merkle = facts.mime in _BMFF and source.stat().st_size >= MERKLE_FROM_BYTES
+    stamp_host = urlsplit(key.timestamp_url).netloc if key.timestamp_url else None
+    context = sdk.context(sdk.signer_settings(trust, merkle=merkle, stamp_host=stamp_host))
+    try:
+        with (
+            c2pa.Builder(manifest_definition(facts), context) as builder,
+            key.signer() as signer,
+            source.open("rb") as reading,
+            temporary.open("w+b") as writing,
+        ):
+            _add_ingredients(builder, facts)
+            builder.sign(signer, facts.mime, reading, writing)
+    except (c2pa.C2paError, OSError) as error:
+        raise SigningError(f"{source.name}: signing failed: {clean(str(error), 400)}") from error
+
+
+def _add_ingredients(builder: c2pa.Builder, facts: ManifestFacts) -> None:
+    for definition, item in ingredient_definitions(facts):
+        with item.path.open("rb") as file:
+            builder.add_ingredient(definition, item.mime, file)
+
+
+def _require_as_stated(report: C2paReport, facts: ManifestFacts) -> None:
+    if not report.state.intact:
+        reasons = (
+            "; ".join(f"{failure.code}: {failure.meaning}" for failure in report.failures) or report.note
+        )
+        raise SigningError(f"{facts.title}: reads back {report.state}: {reasons}")
+    if report.bound_ids(facts.soft_binding_alg) != (facts.media_id,):
+        raise SigningError(f"{facts.title}: the manifest does not read back media id {facts.media_id.hex}")
+    if not report.label:
+        raise SigningError(f"{facts.title}: the manifest reads back without a label")
