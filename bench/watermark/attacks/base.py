@@ -83,4 +83,4 @@ def per_frame(frames: Frames, function: Callable[[Frames], Frames]) -> Frames:
 
 def to_uint8(values: NDArray[np.floating]) -> Frames:
     """Round and clip 0..255 values to uint8."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)

@@ -1,0 +1,111 @@
+"""Trials in which no mark is to be found: unmarked media under any key, marked media under another key."""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bench.watermark.attacks import Frames
+from bench.watermark.media import Medium
+from bench.watermark.systems import Trial, finite, load_system
+
+FIRST_KEY = 1_000_000
+"""Null keys start here, far from those of the robustness trials."""
+MIN_WINDOW = 160
+"""Pixels: shortest side of a null window; smaller ones would only be easier."""
+
+
+@dataclass(frozen=True)
+class NullPair:
+    """One picture or clip under one key that did not mark it."""
+
+    kind: str
+    medium: str
+    key: int
+    log10_p: float
+    found: bool
+    band: str
+    seconds: float
+    build: str
+
+
+def window(frames: Frames, rng: np.random.Generator) -> Frames:
+    """A random window of a medium, perhaps mirrored: many pictures from few."""
+    height, width = frames.shape[1:3]
+    rows = int(rng.integers(min(MIN_WINDOW, height), height + 1))
+    columns = int(rng.integers(max(min(MIN_WINDOW, width), rows // 2), min(width, 2 * rows) + 1))
+    top, left = int(rng.integers(0, height - rows + 1)), int(rng.integers(0, width - columns + 1))
+    cut = frames[:, top : top + rows, left : left + columns]
+    return np.ascontiguousarray(cut[:, :, ::-1] if rng.random() < 0.5 else cut)
+
+
+def unmarked_pair(number: int, media: Sequence[Medium], build: str) -> NullPair:
+    """Pair `number`: a window of an unmarked picture (or of one frame of a clip) under a fresh key."""
+    rng = np.random.default_rng(number)
+    medium = media[number % len(media)]
+    frames = medium.load()
+    cut = window(frames[[int(rng.integers(len(frames)))]], rng)
+    return _read("unmarked", medium.name, cut, FIRST_KEY + number, build)
+
+
+def wrong_key_pair(number: int, media: Sequence[Medium], build: str) -> NullPair:
+    """Pair `number`: a marked picture under a key that did not mark it."""
+    medium = media[number % len(media)]
+    picture = medium.load()[:1]
+    marked = load_system("assay").embed(picture, Trial(number % 16, number))
+    return _read("wrong key", medium.name, marked, FIRST_KEY + number, build)
+
+
+def clip_pair(number: int, media: Sequence[Medium], build: str) -> NullPair:
+    """Pair `number`: a whole unmarked clip under a fresh key."""
+    medium = media[number % len(media)]
+    return _read("unmarked clip", medium.name, medium.load(), FIRST_KEY + number, build)
+
+
+def _read(kind: str, medium: str, frames: Frames, key: int, build: str) -> NullPair:
+    reading = load_system("assay").detect(frames, Trial(key, 0))
+    found = reading.band == "detected"
+    log10_p = round(finite(reading.log10_p), 4)
+    return NullPair(kind, medium, key, log10_p, found, reading.band, round(reading.seconds, 3), build)
+
+
+KINDS = {"unmarked": unmarked_pair, "wrong key": wrong_key_pair, "unmarked clip": clip_pair}
+
+
+def read_pairs(path: Path, build: str) -> list[NullPair]:
+    """Pairs of this build in a results file; a torn line is ignored."""
+    pairs = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            pairs.append(NullPair(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return [pair for pair in pairs if pair.build == build]
+
+
+def run_null(
+    kind: str, count: int, media: Sequence[Medium], path: Path, *, build: str, workers: int = 1
+) -> Iterator[NullPair]:
+    """Do what is missing of `count` pairs of `kind`, append each to `path`, and yield it."""
+    if not media:
+        return
+    done = {pair.key - FIRST_KEY for pair in read_pairs(path, build) if pair.kind == kind}
+    todo = [number for number in range(count) if number not in done]
+    measure = partial(KINDS[kind], media=media, build=build)
+    with path.open("a") as file:
+        for pair in _mapped(measure, todo, workers):
+            file.write(json.dumps(asdict(pair)) + "\n")
+            file.flush()
+            yield pair
+
+
+def _mapped(measure: "partial[NullPair]", todo: Sequence[int], workers: int) -> Iterator[NullPair]:
+    if workers <= 1:
+        yield from map(measure, todo)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(measure, todo, chunksize=8)
