@@ -83,4 +83,4 @@ def enforce_output(frames: NDArray[np.uint8], request: Request, guard: Guard) ->
 
 
 def _pixel_digest(frame: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(frame)).hexdigest()
+    return hashlib.sha256(frame.tobytes()).hexdigest()

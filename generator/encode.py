@@ -91,7 +91,7 @@ def encode_copy(
 def _marked(
     media: Media, mark: Mark, device: torch.device, progress: Progress, cancelled: CancelRequested
 ) -> Iterator[NDArray[np.uint8]]:
-    done, is_clip = 0, media.kind == MediaKind.VIDEO
+    done, is_clip = 0, MediaKind(media.kind) is MediaKind.VIDEO
     frames = media.frames()
     while batch := list(islice(frames, _BATCH)):
         stop_if(cancelled)

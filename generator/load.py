@@ -68,7 +68,7 @@ def load_system(
     spec, folder = _locate(name_or_folder, download=download)
     try:
         pipeline = _diffusers().from_pretrained(
-            folder, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True
         )
         pipeline.to(device)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
@@ -157,7 +157,7 @@ def _file_digest(path: Path) -> str:
 
 
 def _diffusers() -> Any:
-    """The class that loads any pipeline. Imported here: it takes seconds, and who only verifies never needs it."""
+    """The class that loads any pipeline. Imported late: it takes seconds, and who verifies never needs it."""
     from diffusers import DiffusionPipeline
 
     return DiffusionPipeline
@@ -198,9 +198,7 @@ def _embedded(spec: SystemSpec) -> tuple[SystemSpec, Path]:
 
 def _snapshot(spec: SystemSpec, *, download: bool) -> Path:
     try:
-        return Path(
-            DiffusionPipeline.download(spec.source, local_files_only=not download, use_safetensors=True)
-        )
+        return Path(_diffusers().download(spec.source, local_files_only=not download, use_safetensors=True))
     except (OSError, ValueError) as error:
         remedy = "check the network and your access" if download else "allow the download, or give a folder"
         raise LoadError(f"{spec.name}: {spec.source} is not on this machine; {remedy}: {error}") from error

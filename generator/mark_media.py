@@ -22,11 +22,11 @@ from generator.errors import MarkingError, SelfCheckError
 from generator.facts import PRODUCT
 from generator.pipeline import Issuer
 from generator.release import Register, Released, release, work_folder
-from generator.request import MIN_SIDE, MediaFormat
+from generator.request import MIN_SIDE, MediaFormat, MediaKind
 from generator.sign import leave_unsigned, sign
 from generator.stages import CancelRequested, Progress, never_cancelled, no_progress, stop_if
 from provenance import Agent, Input, ManifestFacts, Role, SourceType
-from watermark import Mark, Media, MediaId, MediaKind, open_media
+from watermark import Mark, Media, MediaId, open_media
 
 _FORMATS: Final = {
     "image/png": MediaFormat.PNG,
@@ -131,8 +131,8 @@ class MediaMarker(Issuer):
 
 def _format(media: Media) -> MediaFormat:
     wanted = _FORMATS.get(media.mime)
-    if wanted is None or wanted.kind != media.kind:
-        kind = f"an animated {media.mime}" if media.kind == MediaKind.VIDEO else media.mime
+    if wanted is None or wanted.kind is not MediaKind(media.kind):
+        kind = f"an animated {media.mime}" if MediaKind(media.kind) is MediaKind.VIDEO else media.mime
         raise MarkingError(f"{media.path.name} is {kind}; give PNG, JPEG, WebP, MP4 or MOV")
     if min(media.width, media.height) < MIN_SIDE:
         raise MarkingError(

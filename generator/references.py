@@ -40,7 +40,7 @@ def reader(limits: MediaLimits) -> ReadReference:
 
     def read(reference: Reference, most: int) -> ReferenceFrames:
         media = open_media(reference.path, limits)
-        if media.kind != reference.kind:
+        if MediaKind(media.kind) is not reference.kind:
             raise RequestError(f"references: {reference.title} is {media.kind}, not {reference.kind}")
         frames = tuple(islice(media.frames(), most))
         if not frames:

@@ -16,7 +16,7 @@ from provenance import (
     SigningKey,
     TrustAnchors,
     fingerprint_media,
-    read_with_store,
+    read_manifest,
     sign_asset,
 )
 from watermark import MediaLimits, open_media
@@ -69,22 +69,18 @@ def sign(
     fits the file) and its soft binding names exactly the id that the detector read from the pixels.
     """
     target = marked.media.path.with_stem("signed")
-    sign_asset(marked.media.path, target, facts, key, trust=trust)
-    found = read_with_store(target, trust)
-    if not found.report.state.intact:
-        reasons = "; ".join(failure.code for failure in found.report.failures)
-        raise BindingError(f"the manifest read back as {found.report.state}: {reasons or found.report.note}")
-    named = found.report.bound_ids(facts.soft_binding_alg)
+    signed = sign_asset(marked.media.path, target, facts, key, trust=trust)
+    report = read_manifest(target, trust)
+    if not report.state.intact:
+        reasons = "; ".join(failure.code for failure in report.failures)
+        raise BindingError(f"the manifest read back as {report.state}: {reasons or report.note}")
+    named = report.bound_ids(facts.soft_binding_alg)
     if named != (marked.detection.media_id,):
         raise BindingError(
             f"the manifest names {[i.hex for i in named]}, the picture {marked.mark.media_id.hex}"
         )
-    record = _record(
-        marked, facts, tenant, limits, label=found.report.label, manifest=found.manifest, path=target
-    )
-    return SignedMedia(
-        path=target, marked=marked, facts=facts, report=found.report, record=record, seal=_SEAL
-    )
+    record = _record(marked, facts, tenant, limits, target, label=signed.label, manifest=signed.manifest)
+    return SignedMedia(path=target, marked=marked, facts=facts, report=report, record=record, seal=_SEAL)
 
 
 def leave_unsigned(
@@ -92,7 +88,7 @@ def leave_unsigned(
 ) -> UnsignedMedia:
     """Take `marked` as it is: for owners who sign elsewhere. Its record holds no manifest."""
     path = marked.media.path
-    record = _record(marked, facts, tenant, limits, label=None, manifest=None, path=path)
+    record = _record(marked, facts, tenant, limits, path, label=None, manifest=None)
     return UnsignedMedia(path=path, marked=marked, facts=facts, record=record, seal=_SEAL)
 
 
@@ -101,10 +97,10 @@ def _record(
     facts: ManifestFacts,
     tenant: str,
     limits: MediaLimits,
+    path: Path,
     *,
     label: str | None,
     manifest: bytes | None,
-    path: Path,
 ) -> Record:
     return Record(
         media_id=marked.mark.media_id,

@@ -76,6 +76,11 @@ class SystemSpec:
 
         Raises `RequestError` when the system cannot do what is asked; nothing is rounded in silence.
         """
+        wanted = request.format or self.formats[0]
+        if wanted not in self.formats:
+            raise RequestError(f"format: {self.name} makes {', '.join(self.formats)}, not {wanted}")
+        if self.output is MediaKind.IMAGE and request.frames not in (None, 1):
+            raise RequestError(f"frames: {self.name} makes one picture, not {request.frames}")
         whole = replace(
             request,
             width=request.width or self.width,
@@ -84,7 +89,7 @@ class SystemSpec:
             fps=request.fps or self.fps or None,
             steps=request.steps or self.steps,
             guidance=self.guidance if request.guidance is None else request.guidance,
-            format=request.format or self.formats[0],
+            format=wanted,
         )
         self._check(whole)
         return whole
@@ -93,8 +98,6 @@ class SystemSpec:
         for side in ("width", "height"):
             self._check_side(side, getattr(request, side))
         self._check_frames(request.frames or 1)
-        if request.format not in self.formats:
-            raise RequestError(f"format: {self.name} makes {', '.join(self.formats)}, not {request.format}")
         if request.prompt and not self.prompted:
             raise RequestError(f"prompt: {self.name} reads none; leave it empty and give a reference")
         if request.negative_prompt and not self.negative:
@@ -108,8 +111,6 @@ class SystemSpec:
             )
 
     def _check_frames(self, frames: int) -> None:
-        if self.output is MediaKind.IMAGE and frames != 1:
-            raise RequestError(f"frames: {self.name} makes one picture, not {frames}")
         if (frames - 1) % self.frame_step:
             near = min(MAX_FRAMES, round((frames - 1) / self.frame_step) * self.frame_step + 1)
             raise RequestError(

@@ -132,7 +132,7 @@ def stable_diffusion() -> StableDiffusionPipeline:
         text_encoder=clip_text(),
         tokenizer=byte_tokenizer(),
         unet=unet.eval(),
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

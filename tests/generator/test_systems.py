@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import diffusers
+import pytest
+
+from generator.errors import LoadError, RequestError
+from generator.load import LEAKING_OPTIONS
+from generator.request import MediaFormat, MediaKind, Reference, Request
+from generator.systems import (
+    EMBEDDED,
+    SYSTEMS,
+    SystemSpec,
+    system_for_pipeline,
+    system_named,
+)
+
+WAN = system_named("wan2.1-t2v-1.3b")
+BOAT = Request(prompt="a boat")
+
+
+@pytest.mark.parametrize("spec", SYSTEMS, ids=lambda spec: spec.name)
+def test_each_row_fits_the_pipeline_class_that_it_names(spec: SystemSpec) -> None:
+    accepted = set(inspect.signature(getattr(diffusers, spec.pipeline).__call__).parameters)
+    frames = spec.frames_name if spec.output is MediaKind.VIDEO else None
+    named = {frames, spec.guidance_name, *spec.takes, *spec.options} - {None}
+    assert named <= accepted
+    assert ("prompt" in accepted) == spec.prompted
+    assert ("negative_prompt" in accepted) == spec.negative
+    assert spec.max_sequence_length is None or "max_sequence_length" in accepted
+    assert not set(spec.options) & set(LEAKING_OPTIONS)
+
+
+@pytest.mark.parametrize("spec", SYSTEMS, ids=lambda spec: spec.name)
+def test_the_defaults_of_each_row_obey_its_own_rules(spec: SystemSpec) -> None:
+    whole = spec.complete(Request(prompt="a boat" if spec.prompted else "", references=_needed(spec)))
+    spec.check_references(whole)
+    assert (whole.width, whole.height, whole.frames) == (spec.width, spec.height, spec.frames)
+    assert whole.format in spec.formats
+    assert spec.output is MediaKind.IMAGE or whole.fps
+
+
+def _needed(spec: SystemSpec) -> tuple[Reference, ...]:
+    return tuple(Reference(path=Path("r"), kind=MediaKind(kind)) for kind in spec.takes)
+
+
+def test_names_are_unique_and_the_embedded_one_is_there() -> None:
+    names = [spec.name for spec in SYSTEMS]
+    assert len(set(names)) == len(names)
+    assert EMBEDDED in names
+
+
+def test_what_is_not_given_is_filled_in_and_what_is_given_stays() -> None:
+    whole = WAN.complete(Request(prompt="a boat", frames=5, guidance=0.0))
+    assert (whole.frames, whole.guidance, whole.width, whole.steps) == (5, 0.0, 832, 50)
+    assert whole.format is MediaFormat.MP4
+    assert whole.seed is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request(prompt="a boat", width=840), r"width: .* multiple of 16, not 840; 832 would do"),
+        (Request(prompt="a boat", frames=6), r"frames: .* 4k\+1, not 6; 5 would do"),
+        (Request(prompt="a boat", format=MediaFormat.PNG), "format: .* makes mp4, not png"),
+    ],
+)
+def test_what_the_system_cannot_do_is_refused_with_what_would_do(request_: Request, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        WAN.complete(request_)
+
+
+def test_an_image_system_makes_one_picture() -> None:
+    with pytest.raises(RequestError, match="makes one picture"):
+        system_named("sd1.5").complete(Request(prompt="a boat", frames=5))
+
+
+def test_a_negative_prompt_is_not_dropped_in_silence() -> None:
+    with pytest.raises(RequestError, match="negative_prompt"):
+        system_named("flux.2-dev").complete(Request(prompt="a boat", negative_prompt="fog"))
+
+
+def test_a_prompt_is_not_dropped_in_silence() -> None:
+    with pytest.raises(RequestError, match="reads none"):
+        system_named("svd-xt").complete(BOAT)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "message"),
+    [
+        ("wan2.1-t2v-1.3b", ["image"], "takes no image"),
+        ("wan2.1-i2v-14b", [], "needs one image"),
+        ("wan2.1-i2v-14b", ["image", "image"], "takes one image, not 2"),
+    ],
+)
+def test_references_must_be_what_the_system_takes(name: str, kinds: list[str], message: str) -> None:
+    references = tuple(Reference(path=Path("r"), kind=MediaKind(kind)) for kind in kinds)
+    with pytest.raises(RequestError, match=message):
+        system_named(name).check_references(Request(prompt="a boat", references=references))
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(LoadError, match=EMBEDDED):
+        system_named("sora-9")
+
+
+def test_a_pipeline_class_without_a_row_is_refused() -> None:
+    with pytest.raises(LoadError, match="no row"):
+        system_for_pipeline("DanceDiffusionPipeline")
