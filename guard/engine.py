@@ -1,0 +1,315 @@
+"""`Guard`: one policy, compiled, that answers requests.
+
+Fail closed, and say so: a stage without an enforcing rule is refused unless the policy leaves it unchecked on
+purpose; a request with nothing to check is refused; a check that cannot run has its rule's `on_error` outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from guard.consent import ConsentVerifier
+from guard.decision import Decision, Evidence, Finding, NearMiss
+from guard.errors import BackendError, ConsentError, PolicyViolation
+from guard.faces import FACE_PROBABILITY, FaceBackend
+from guard.loader import conditions_of
+from guard.model import (
+    BLOCK_AT_POINTS,
+    POINTS,
+    REVIEW_AT_POINTS,
+    Action,
+    EntryList,
+    Face,
+    Mode,
+    Outcome,
+    Policy,
+    Rule,
+    Severity,
+    Stage,
+    leaves,
+    list_of,
+)
+from guard.names import Gazetteer
+from guard.reasons import reason_of
+from guard.request import GuardRequest, Picture, Text
+from guard.rules import Facts, Sighting, View, describe, fires, parts_of, union, view_for
+
+MAX_TEXT_CHARACTERS = 20_000  # one text; the longest prompt that a text encoder reads is about 2,000
+MAX_TEXTS = 64  # texts of one request; bounds the time of one evaluation
+
+_ORDER = (Outcome.ALLOW, Outcome.REVIEW, Outcome.BLOCK)
+_OUTCOME_OF = {Action.BLOCK: Outcome.BLOCK, Action.REVIEW: Outcome.REVIEW, Action.FLAG: Outcome.ALLOW}
+_ACTION_OF = {outcome: action for action, outcome in _OUTCOME_OF.items()}
+
+
+class Guard:
+    """Evaluates requests against one policy. Safe to share between threads."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        faces: FaceBackend | None,
+        consents: ConsentVerifier | None,
+        clock: Callable[[], datetime],
+        token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        handle_key: bytes = b"",
+    ) -> None:
+        """Compiles `policy`.
+
+        `faces` None: rules that look for faces have their `on_error` outcome. `consents` None: no consent is
+        valid. `clock` returns the time with its zone. `handle_key` keys the HMAC under which decisions refer to
+        texts; empty, decisions have no handle.
+        """
+        self.policy = policy
+        self._faces = faces
+        self._consents = consents
+        self._clock = clock
+        self._token_bytes = token_bytes
+        self._handle_key = handle_key
+        self._gazetteer = Gazetteer(_used_lists(policy))
+
+    def with_backends(self, faces: FaceBackend | None, consents: ConsentVerifier | None) -> Guard:
+        """Returns a guard with the same compiled policy and other backends."""
+        other = object.__new__(Guard)
+        other.__dict__.update(self.__dict__)
+        other._faces, other._consents = faces, consents
+        return other
+
+    @property
+    def gazetteer(self) -> Gazetteer:
+        """The compiled lists, for explanations."""
+        return self._gazetteer
+
+    def missing_backends(self) -> tuple[str, ...]:
+        """Returns which checks of the policy cannot run ("faces"); a doctor command shows them."""
+        asked = {
+            type(leaf)
+            for rule in self.policy.rules
+            if rule.mode is not Mode.OFF
+            for leaf in leaves(rule.when)
+        }
+        return ("faces",) if Face in asked and self._faces is None else ()
+
+    def enforce(self, request: GuardRequest) -> Decision:
+        """Returns the decision of `evaluate` where it allows the request; raises `PolicyViolation` otherwise."""
+        decision = self.evaluate(request)
+        if not decision.allowed:
+            raise PolicyViolation(decision)
+        return decision
+
+    def evaluate(self, request: GuardRequest) -> Decision:
+        """Returns what the policy says about `request`. Never raises for what a request holds."""
+        now = self._clock()
+        refusal = self._refusal(request)
+        if refusal:
+            return self._decide(request, now, _Verdicts(enforced=[refusal]))
+        facts = self.facts(request)
+        verdicts = _Verdicts()
+        for rule in self.policy.for_stage(request.stage):
+            self._judge(rule, request, facts, now, verdicts)
+        return self._decide(request, now, verdicts)
+
+    def facts(self, request: GuardRequest) -> Facts:
+        """Reads the texts of `request` once for all rules; pictures are looked at when a rule asks."""
+        sightings: dict[str, list[Sighting]] = {}
+        for index, text in enumerate(request.texts):
+            for match in self._gazetteer.scan(text.value):
+                evidence = Evidence(
+                    match.kind, text.role, index, match.certainty, match.view, match.start, match.end,
+                    match.list, match.entry,
+                )  # fmt: skip
+                sightings.setdefault(match.list, []).append(
+                    Sighting(evidence, match.first_word, match.last_word)
+                )
+        pictures = _Pictures(request, self._faces, self._consents, self._clock)
+        return Facts(sightings, pictures, tuple(picture.role for picture in request.pictures))
+
+    def _refusal(self, request: GuardRequest) -> Finding | None:
+        """Returns why the request cannot even be judged, or None."""
+        rules = self.policy.for_stage(request.stage)
+        if not any(rule.mode is Mode.ENFORCE for rule in rules):
+            if request.stage in self.policy.unchecked_stages:
+                return None
+            return _guard_finding("GUARD.NO_RULES")
+        needed = request.texts if request.stage is Stage.PROMPT else request.pictures or request.texts
+        if not needed:
+            return _guard_finding("GUARD.NOTHING_TO_CHECK")
+        too_long = any(len(text.value) > MAX_TEXT_CHARACTERS for text in request.texts)
+        if too_long or len(request.texts) > MAX_TEXTS:
+            return _guard_finding("GUARD.TOO_LONG")
+        return None
+
+    def _judge(
+        self, rule: Rule, request: GuardRequest, facts: Facts, now: datetime, verdicts: _Verdicts
+    ) -> None:
+        try:
+            views = list(_firing(rule, request, facts))
+        except BackendError as error:
+            verdicts.add(rule, _error_finding(rule, error))
+            return
+        if not views:
+            if facts.sightings and (miss := _near_miss(rule, facts)):
+                verdicts.near_misses.append(miss)
+            return
+        for exception in rule.exceptions:
+            if exception.tenant == request.tenant and now.astimezone(UTC).date() <= exception.until:
+                verdicts.exceptions.append(f"{rule.id}/{exception.id}")
+                return
+        evidence = union(views, rule.when)
+        finding = Finding(
+            rule.id, rule.title, rule.severity, rule.then, rule.reason, evidence, rule.tell_user
+        )
+        verdicts.add(rule, finding)
+
+    def _decide(self, request: GuardRequest, now: datetime, verdicts: _Verdicts) -> Decision:
+        findings = sorted(verdicts.enforced, key=_gravity)
+        points = sum(POINTS[finding.severity] for finding in findings)
+        return Decision(
+            decision_id=_uuid7(now, self._token_bytes(10)),
+            at=now,
+            stage=request.stage,
+            tenant=request.tenant,
+            purpose=request.purpose,
+            policy=self.policy.label,
+            policy_digest=self.policy.digest,
+            outcome=_compose(findings, points),
+            points=points,
+            findings=tuple(findings),
+            shadow=tuple(verdicts.shadow),
+            near_misses=tuple(verdicts.near_misses),
+            exceptions=tuple(verdicts.exceptions),
+            handle=self._handle(request.texts),
+        )
+
+    def _handle(self, texts: tuple[Text, ...]) -> str:
+        if not self._handle_key:
+            return ""
+        message = b"\0".join(f"{text.role}\0{text.value}".encode("utf-8", "surrogatepass") for text in texts)
+        return hmac.new(self._handle_key, message, hashlib.sha256).hexdigest()
+
+
+class _Verdicts:
+    """Collects what the rules say."""
+
+    def __init__(self, enforced: list[Finding] | None = None) -> None:
+        self.enforced = enforced or []
+        self.shadow: list[Finding] = []
+        self.near_misses: list[NearMiss] = []
+        self.exceptions: list[str] = []
+
+    def add(self, rule: Rule, finding: Finding) -> None:
+        (self.enforced if rule.mode is Mode.ENFORCE else self.shadow).append(finding)
+
+
+class _Pictures:
+    """Looks at pictures when a rule asks; the detector runs at most once per picture and evaluation."""
+
+    def __init__(
+        self,
+        request: GuardRequest,
+        faces: FaceBackend | None,
+        consents: ConsentVerifier | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._request = request
+        self._faces = faces
+        self._consents = consents
+        self._clock = clock
+        self._probability: dict[int, float] = {}
+
+    def face(self, index: int, condition: Face) -> bool:
+        if self._faces is None:
+            raise BackendError("no face detector is set up; install one or change the rule's on_error")
+        if index not in self._probability:
+            found = self._faces.detect(self._request.pictures[index].pixels)
+            self._probability[index] = max((face.probability for face in found), default=0.0)
+        return self._probability[index] >= FACE_PROBABILITY[condition.certainty]
+
+    def consented(self, index: int) -> bool:
+        picture = self._request.pictures[index]
+        return any(self._valid(token, picture) for token in picture.consents)
+
+    def _valid(self, token: str, picture: Picture) -> bool:
+        if self._consents is None:
+            return False
+        request = self._request
+        try:
+            self._consents.verify(
+                token,
+                tenant=request.tenant,
+                purpose=request.purpose,
+                sha256=picture.sha256,
+                now=self._clock(),
+            )
+        except ConsentError:
+            return False
+        return True
+
+
+def _used_lists(policy: Policy) -> list[EntryList]:
+    active = [rule for rule in policy.rules if rule.mode is not Mode.OFF]
+    names = {list_of(condition) for condition in conditions_of(active)}
+    return [policy.lists[name] for name in sorted(names)]
+
+
+def _firing(rule: Rule, request: GuardRequest, facts: Facts) -> Iterator[View]:
+    """Yields the views in which a rule fires: one per picture, or one for all texts."""
+    subjects = range(len(request.pictures)) if rule.looks_at_pictures else (None,)
+    for picture in subjects:
+        if view := fires(rule, view_for(rule, facts, picture)):
+            yield view
+
+
+def _near_miss(rule: Rule, facts: Facts) -> NearMiss | None:
+    """Returns how far a text rule came, where at least one of several conditions held."""
+    parts = parts_of(rule.when)
+    if rule.looks_at_pictures or len(parts) < 2:
+        return None
+    view = view_for(rule, facts)
+    held = [view.holds(part) for part in parts]
+    if not any(held):
+        return None
+    missing = tuple(describe(part) for part, holds in zip(parts, held, strict=True) if not holds)
+    return NearMiss(rule.id, sum(held), len(parts), missing or ("an exemption applies",))
+
+
+def _guard_finding(reason: str) -> Finding:
+    return Finding("guard", reason_of(reason).meaning, Severity.CRITICAL, Action.BLOCK, reason)
+
+
+def _error_finding(rule: Rule, error: BackendError) -> Finding:
+    severity = Severity.CRITICAL if rule.on_error is Outcome.BLOCK else Severity.LOW
+    action = _ACTION_OF[rule.on_error]
+    return Finding(rule.id, rule.title, severity, action, "GUARD.CHECK_FAILED", error=str(error))
+
+
+def _gravity(finding: Finding) -> tuple[int, int]:
+    return -_ORDER.index(_OUTCOME_OF[finding.action]), -POINTS[finding.severity]
+
+
+def _compose(findings: list[Finding], points: int) -> Outcome:
+    """The gravest of what the findings ask for and of what their points add up to."""
+    scored = (
+        Outcome.BLOCK
+        if points >= BLOCK_AT_POINTS
+        else Outcome.REVIEW
+        if points >= REVIEW_AT_POINTS
+        else Outcome.ALLOW
+    )
+    asked = (_OUTCOME_OF[finding.action] for finding in findings)
+    return max((scored, *asked), key=_ORDER.index)
+
+
+def _uuid7(now: datetime, random: bytes) -> str:
+    """Returns a UUID version 7 (RFC 9562 section 5.7) of `now` and ten random bytes."""
+    milliseconds = int(now.timestamp() * 1000)
+    value = bytearray(milliseconds.to_bytes(6, "big") + random)
+    value[6] = 0x70 | (value[6] & 0x0F)
+    value[8] = 0x80 | (value[8] & 0x3F)
+    return str(uuid.UUID(bytes=bytes(value)))

@@ -1,0 +1,188 @@
+"""Names with typing errors: a delete index over the words of all names, confirmed by edit distance.
+
+Two words within distance d share a string that each becomes by deleting at most d letters (Garbe's symmetric
+delete, here on 64-bit hashes in sorted arrays). A pair of neighbouring words of a text is looked up among the
+pairs of all names, then the whole name is compared word by word with optimal string alignment. The number of
+words must be the same: "to a young" is not Todd Young.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import OSA
+
+MIN_LETTERS_ONE_EDIT = 7  # letters of a name; shorter ones turn into other words too easily
+MIN_LETTERS_TWO_EDITS = 12
+_MIN_WORD_LETTERS = 3  # a word of two letters with an error is no evidence
+_MIN_WORD_TWO_DELETES = 7  # letters; below, two errors in one word leave too little
+_MAX_WORD_LETTERS = 24  # longer words are not indexed; the longest surname in use has 36
+_HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
+_CACHED_WORDS = 1 << 15  # prompts repeat their words
+
+Candidates = tuple[tuple[int, int], ...]  # (word id, distance)
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzyHit:
+    """A name seen with errors: `code` as given to the index, tokens first to last (half-open), edits in all."""
+
+    code: int
+    first: int
+    last: int
+    distance: int
+
+
+class FuzzyIndex:
+    """An index over names, each a tuple of words with a code."""
+
+    def __init__(self, names: Sequence[tuple[int, tuple[str, ...]]]) -> None:
+        self._ids: dict[str, int] = {}
+        self._names = [(code, words) for code, words in names if _letters(words) >= MIN_LETTERS_ONE_EDIT]
+        keys = np.empty(len(self._names), np.uint64)
+        self._anchor = np.empty(len(self._names), np.uint8)
+        for row, (_, words) in enumerate(self._names):
+            anchor = _best_anchor(words)
+            self._anchor[row] = anchor
+            keys[row] = self._key(words[anchor : anchor + 2])
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._rows = keys[order], order.astype(np.uint32)
+        self._words = list(self._ids)
+        self._deletes, self._delete_ids = _delete_index(self._words)
+        self._candidates = lru_cache(maxsize=_CACHED_WORDS)(self._find_candidates)
+
+    def _key(self, pair: tuple[str, ...]) -> int:
+        numbers = [self._ids.setdefault(word, len(self._ids)) for word in pair]
+        return (numbers[0] + 1) << 32 | (numbers[1] + 1 if len(numbers) > 1 else 0)
+
+    def search(self, words: Sequence[str], common: frozenset[str]) -> Iterator[FuzzyHit]:
+        """Yields names that `words` contain with at least one error; words in `common` are taken as meant."""
+        if not self._names:
+            return
+        near = [self._near(word, common) for word in words]
+        for i, left in enumerate(near):
+            if any(distance for _, distance in left):
+                yield from self._confirm([(n + 1) << 32 for n, _ in left], words, i, common)
+            if i + 1 == len(near) or not left:
+                continue
+            right = near[i + 1]
+            keys = [(a + 1) << 32 | (b + 1) for a, d in left for b, e in right if 0 < d + e <= 2]
+            exact = [(a + 1) << 32 | (b + 1) for a, d in left for b, e in right if d + e == 0]
+            yield from self._confirm(keys + exact, words, i, common)
+
+    def _near(self, word: str, common: frozenset[str]) -> Candidates:
+        if word in common:
+            return ((self._ids[word], 0),) if word in self._ids else ()
+        return self._candidates(word)
+
+    def _find_candidates(self, word: str) -> Candidates:
+        if not _MIN_WORD_LETTERS - 1 <= len(word) <= _MAX_WORD_LETTERS + 2:
+            return ((self._ids[word], 0),) if word in self._ids else ()
+        hashes = np.array(sorted(_delete_hashes(word)), np.uint64)
+        low = np.searchsorted(self._deletes, hashes, "left")
+        high = np.searchsorted(self._deletes, hashes, "right")
+        found = {int(n) for a, b in zip(low, high, strict=True) if a < b for n in self._delete_ids[a:b]}
+        if word in self._ids:
+            found.add(self._ids[word])
+        measured = ((n, OSA.distance(word, self._words[n], score_cutoff=2)) for n in found)
+        return tuple((n, d) for n, d in measured if d <= _allowed_in_word(self._words[n]))
+
+    def _confirm(
+        self, keys: list[int], words: Sequence[str], at: int, common: frozenset[str]
+    ) -> Iterator[FuzzyHit]:
+        if not keys:
+            return
+        wanted = np.array(keys, np.uint64)
+        low = np.searchsorted(self._keys, wanted, "left")
+        high = np.searchsorted(self._keys, wanted, "right")
+        for a, b in zip(low.tolist(), high.tolist(), strict=True):
+            for row in self._rows[a:b].tolist():
+                code, name = self._names[row]
+                first = at - int(self._anchor[row])
+                distance = _distance(words, first, name, common)
+                if distance:
+                    yield FuzzyHit(code, first, first + len(name), distance)
+
+
+def _letters(words: tuple[str, ...]) -> int:
+    return sum(map(len, words))
+
+
+def allowed_edits(letters: int) -> int:
+    """Returns how many errors a name of so many letters may have."""
+    return (letters >= MIN_LETTERS_ONE_EDIT) + (letters >= MIN_LETTERS_TWO_EDITS)
+
+
+def _allowed_in_word(word: str) -> int:
+    return (len(word) >= _MIN_WORD_LETTERS) + (len(word) >= _MIN_WORD_TWO_DELETES)
+
+
+def _best_anchor(words: tuple[str, ...]) -> int:
+    """Returns where the two neighbouring words with the most letters begin."""
+    return max(range(max(1, len(words) - 1)), key=lambda i: _letters(words[i : i + 2]))
+
+
+def _distance(words: Sequence[str], first: int, name: tuple[str, ...], common: frozenset[str]) -> int:
+    """Returns the edits from the words at `first` to `name`, or 0 where it is not a misspelling of it."""
+    last = first + len(name)
+    if first < 0 or last > len(words):
+        return 0
+    allowed, total = allowed_edits(_letters(name)), 0
+    for seen, wanted in zip(words[first:last], name, strict=True):
+        if seen == wanted:
+            continue
+        edits = OSA.distance(seen, wanted, score_cutoff=2)
+        total += edits
+        if seen in common or edits > _allowed_in_word(wanted) or total > allowed:
+            return 0
+    return total
+
+
+def _delete_hashes(word: str) -> set[int]:
+    """Returns the hashes of `word` with no, one and (long words) two letters deleted."""
+    most = 2 if len(word) >= _MIN_WORD_TWO_DELETES - 2 else 1
+    return {
+        _hash([c for i, c in enumerate(word) if i not in gone])
+        for count in range(most + 1)
+        for gone in combinations(range(len(word)), count)
+    }
+
+
+def _hash(letters: list[str]) -> int:
+    value = 0
+    for letter in letters:
+        value = (value * int(_HASH_BASE) + ord(letter)) & 0xFFFFFFFFFFFFFFFF
+    return value
+
+
+def _delete_index(words: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    """Returns the sorted hashes of all words with letters deleted, and the word id of each."""
+    by_length: dict[int, list[int]] = {}
+    for number, word in enumerate(words):
+        if _MIN_WORD_LETTERS <= len(word) <= _MAX_WORD_LETTERS:
+            by_length.setdefault(len(word), []).append(number)
+    hashes, ids = [np.empty(0, np.uint64)], [np.empty(0, np.uint32)]
+    for length, numbers in by_length.items():
+        text = "".join(words[n] for n in numbers).encode("utf-32-le", "surrogatepass")
+        table = np.frombuffer(text, np.uint32).reshape(-1, length).astype(np.uint64)
+        most = 2 if length >= _MIN_WORD_TWO_DELETES else 1
+        for count in range(most + 1):
+            for gone in combinations(range(length), count):
+                hashes.append(_hash_columns(table, gone))
+                ids.append(np.array(numbers, np.uint32))
+    all_hashes, all_ids = np.concatenate(hashes), np.concatenate(ids)
+    order = np.argsort(all_hashes)
+    return all_hashes[order], all_ids[order]
+
+
+def _hash_columns(table: NDArray[np.uint64], gone: tuple[int, ...]) -> NDArray[np.uint64]:
+    value = np.zeros(len(table), np.uint64)
+    for column in range(table.shape[1]):
+        if column not in gone:
+            value = value * _HASH_BASE + table[:, column]  # wraps modulo 2**64, as meant
+    return value

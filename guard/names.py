@@ -1,0 +1,345 @@
+"""The gazetteer: every entry of every list, found in a text in whatever disguise, in one pass.
+
+All entries are strings of letters in one Aho-Corasick automaton (Aho and Corasick 1975), people also with their
+names in other orders, all also with repeated letters written once. What the automaton finds is confirmed letter by
+letter against the entry, and must begin and end where tokens do. Misspelt names come from `guard.fuzzy`, names in
+other alphabets from their sounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import ahocorasick
+from rapidfuzz.distance import Levenshtein
+
+from guard.fuzzy import FuzzyIndex
+from guard.model import Certainty, EntryList
+from guard.views import (
+    UNSPACED,
+    Reading,
+    collapse,
+    consonants,
+    hidden_text,
+    read,
+    romanise,
+    same_letter,
+    sounds,
+    to_classes,
+)
+
+MIN_REJOINED_LETTERS = 7  # letters of an entry whose words may be parted or joined at will
+MIN_SPACED_LETTERS = 3  # letters of an entry written l e t t e r by letter
+MIN_CONSONANTS = 3  # consonants of a name that is looked up by its sound
+MIN_SOUND_SIMILARITY = 0.7  # of the sounds with vowels, 1 is equal
+_MAX_ORDERED_WORDS = 6  # words of a name that is tried in other orders
+_SUFFIXES = frozenset({"jr", "sr"})
+_ASCII_WORDS = re.compile(r"[a-z0-9]+")
+_NEEDS_READING = re.compile(r"[^\x00-\x7f]|[@$!|+]")
+_ROTATION_SHIFT, _NAME_SHIFT = 1, 4  # bits of a code: collapsed, rotation, name
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An entry found in a text; `start` and `end` are a half-open span of the text as given."""
+
+    list: str
+    entry: str
+    kind: str  # the condition that asks for such lists: words or mentions
+    start: int
+    end: int
+    view: str
+    certainty: Certainty
+    first_word: int = 0
+    last_word: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    list: str
+    entry: str
+    kind: str
+
+
+@cache
+def common_words() -> frozenset[str]:
+    """Returns everyday English words, which are not taken for misspelt names."""
+    text = files("guard").joinpath("common_words.txt").read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Returns the words of an entry as readings spell them."""
+    if not _NEEDS_READING.search(name):
+        return tuple(_ASCII_WORDS.findall(name.lower()))
+    reading = read(name)
+    return tuple(reading.token(i) for i in range(len(reading.tokens)))
+
+
+class Gazetteer:
+    """The entries of several lists, compiled. Immutable once built; safe to share between threads."""
+
+    def __init__(self, lists: Iterable[EntryList]) -> None:
+        self._owners: list[_Owner] = []
+        self._names: list[str] = []  # words with a space between
+        self._owner_of: list[int] = []
+        self._open: set[int] = set()  # names that any ending may follow
+        self._same_key: dict[int, list[int]] = {}
+        self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+        people: list[int] = []
+        for entries in lists:
+            people += self._add_list(entries)
+        self._automaton.make_automaton()
+        self._fuzzy = FuzzyIndex([(n, tuple(self._names[n].split())) for n in people])
+        self._by_sound = _sound_index(self._names, people)
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    # ------------------------------------------------------------ building
+
+    def _add_list(self, entries: EntryList) -> Iterator[int]:
+        kind = "mentions" if entries.kind == "people" else "words"
+        for entry in entries.entries:
+            owner = len(self._owners)
+            self._owners.append(_Owner(entries.name, entry.id, kind))
+            for words in dict.fromkeys(v for name in entry.names for v in _variants(name, kind)):
+                number = self._add_name(words, owner, orders=kind == "mentions")
+                if kind == "mentions":
+                    yield number
+                elif entry.names[0].endswith("*"):
+                    self._open.add(number)
+
+    def _add_name(self, words: tuple[str, ...], owner: int, *, orders: bool) -> int:
+        number = len(self._names)
+        self._names.append(" ".join(words))
+        self._owner_of.append(owner)
+        rotations = len(words) if orders and len(words) <= _MAX_ORDERED_WORDS else 1
+        for rotation in range(rotations):
+            turned = words[rotation:] + words[:rotation]
+            keys = [to_classes(word) for word in turned]
+            plain = "".join(keys)
+            self._add_key(plain, number << _NAME_SHIFT | rotation << _ROTATION_SHIFT)
+            once = "".join(map(_collapsed, keys))
+            if once != plain:
+                self._add_key(once, number << _NAME_SHIFT | rotation << _ROTATION_SHIFT | 1)
+        return number
+
+    def _add_key(self, key: str, code: int) -> None:
+        first = self._automaton.get(key, -1)
+        if first < 0:
+            self._automaton.add_word(key, code)
+        else:
+            self._same_key.setdefault(first, []).append(code)
+
+    # ------------------------------------------------------------ searching
+
+    def scan(self, text: str) -> list[Match]:
+        """Returns the entries in `text`, by place; one per entry and place, the surest."""
+        if not self._names:
+            return []
+        reading = read(text)
+        found = list(self._exact(reading, reading))
+        if once := collapse(reading):
+            found += self._exact(once, reading)
+        found += self._misspelt(reading)
+        if not text.isascii():
+            found += self._by_sounds(reading)
+            if hidden := hidden_text(text):
+                found += self._hidden(text, hidden)
+        return _number_words(text, _surest(found)) if found else []
+
+    def _exact(self, view: Reading, reading: Reading) -> Iterator[Match]:
+        if not view.letters or not len(self._automaton):
+            return
+        for last, first_code in self._automaton.iter(view.classes):
+            for code in (first_code, *self._same_key.get(first_code, ())):
+                match = self._confirm(code, last, view, reading)
+                if match:
+                    yield match
+
+    def _confirm(self, code: int, last: int, view: Reading, reading: Reading) -> Match | None:
+        """Returns the match of a code that ends at letter `last` of `view`, or None where it is chance."""
+        number, rotation = code >> _NAME_SHIFT, (code >> _ROTATION_SHIFT) & 7
+        words = self._names[number].split()
+        words = words[rotation:] + words[:rotation]
+        length = sum(len(_collapsed(to_classes(w))) if code & 1 else len(w) for w in words)
+        first = last - length + 1
+        repeated = view is not reading
+        if first < 0 or not view.starts[first]:
+            return None
+        if not view.ends[last] and number not in self._open:
+            return None
+        begin, end = (view.offsets[first], _last_of_run(view, last, reading)) if repeated else (first, last)
+        if not _same_letters(reading, begin, end, "".join(words), repeated):
+            return None
+        parting = _parting(
+            view, first, last, [len(_collapsed(to_classes(w))) if code & 1 else len(w) for w in words]
+        )
+        if parting is None:
+            return None
+        names = _views(reading, begin, end, words)
+        names += ["repeated letters"] * repeated + [parting] * bool(parting)
+        names += ["order of names"] * bool(rotation)
+        sure = not (repeated or parting or "digits for letters" in names)
+        return self._match(
+            number, reading.span(begin, end), names, Certainty.SURE if sure else Certainty.LIKELY
+        )
+
+    def _misspelt(self, reading: Reading) -> Iterator[Match]:
+        words = [reading.token(i) for i in range(len(reading.tokens))]
+        for hit in self._fuzzy.search(words, common_words()):
+            span = reading.span(reading.tokens[hit.first][0], reading.tokens[hit.last - 1][1] - 1)
+            name = f"{hit.distance} typing error{'s' * (hit.distance > 1)}"
+            yield self._match(hit.code, span, [name], Certainty.LIKELY)
+
+    def _by_sounds(self, reading: Reading) -> Iterator[Match]:
+        spans = [reading.span(first, last - 1) for first, last in reading.tokens]
+        pieces = [reading.text[begin:end] for begin, end in spans]
+        foreign = [not piece.isascii() and not UNSPACED.search(piece) for piece in pieces]
+        spelt = [sounds("".join(filter(str.isalnum, romanise(piece)))) for piece in pieces]
+        for size in range(1, 5):
+            for i in range(len(pieces) - size + 1):
+                if not all(foreign[i : i + size]):
+                    continue
+                key = hash(" ".join(consonants(word) for word in spelt[i : i + size]))
+                for number in self._by_sound.get(key, ()):
+                    if _sounds_like(spelt[i : i + size], self._names[number].split()):
+                        span = (spans[i][0], spans[i + size - 1][1])
+                        yield self._match(number, span, ["transliteration"], Certainty.LIKELY)
+
+    def _hidden(self, text: str, hidden: str) -> Iterator[Match]:
+        first = next(i for i, c in enumerate(text) if "\U000e0020" <= c <= "\U000e007e")
+        last = max(i for i, c in enumerate(text) if "\U000e0020" <= c <= "\U000e007e")
+        for match in self._exact(reading := read(hidden), reading):
+            owner = _Owner(match.list, match.entry, match.kind)
+            yield _match(owner, (first, last + 1), ["invisible text"], Certainty.LIKELY)
+
+    def _match(self, number: int, span: tuple[int, int], views: Sequence[str], certainty: Certainty) -> Match:
+        return _match(self._owners[self._owner_of[number]], span, views, certainty)
+
+
+def _match(owner: _Owner, span: tuple[int, int], views: Sequence[str], certainty: Certainty) -> Match:
+    view = " + ".join(views) or "plain"
+    return Match(owner.list, owner.entry, owner.kind, span[0], span[1], view, certainty)
+
+
+def _variants(name: str, kind: str) -> Iterator[tuple[str, ...]]:
+    """Yields the words of a name, and of a person's name without initials and suffixes."""
+    words = words_of(name)
+    if not words:
+        return
+    yield words
+    if kind == "mentions" and words[0].isascii():
+        short = tuple(word for word in words if len(word) > 1 and word not in _SUFFIXES)
+        if len(short) >= 2:
+            yield short
+
+
+def _collapsed(word: str) -> str:
+    return word if not _RUN.search(word) else _RUN.sub(r"\1", word)
+
+
+_RUN = re.compile(r"(.)\1+")
+
+
+def _last_of_run(view: Reading, last: int, reading: Reading) -> int:
+    """Returns the last letter in `reading` that the collapsed letter `last` stands for."""
+    return view.offsets[last + 1] - 1 if last + 1 < len(view.offsets) else len(reading.letters) - 1
+
+
+def _same_letters(reading: Reading, begin: int, end: int, wanted: str, repeated: bool) -> bool:
+    """True where the letters of a reading spell `wanted`; `repeated`: each as often as wished, or more."""
+    at = 0
+    for i in range(begin, end + 1):
+        if at < len(wanted) and same_letter(reading.letters[i], reading.doubtful[i], wanted[at]):
+            at += 1
+        elif not (repeated and i > begin and reading.classes[i] == reading.classes[i - 1]):
+            return False
+    return at == len(wanted)
+
+
+def _parting(view: Reading, first: int, last: int, lengths: list[int]) -> str | None:
+    """Returns how the tokens of a match differ from the entry's words: "" not at all, None too much to be meant."""
+    seen = [min(end, last + 1) - begin for begin, end in view.tokens if first <= begin <= last]
+    if seen == lengths:
+        return ""
+    letters = sum(lengths)
+    if max(seen) == 1 and view.letters[first].isascii():
+        return "spaced out" if letters >= MIN_SPACED_LETTERS else None
+    if not view.letters[first].isascii():
+        return "spaced out"
+    common = common_words()
+    tokens = [view.letters[begin:end] for begin, end in view.tokens if first <= begin <= last]
+    if letters < MIN_REJOINED_LETTERS or all(token in common for token in tokens):
+        return None
+    return "joined" if len(seen) < len(lengths) else "parted"
+
+
+def _views(reading: Reading, begin: int, end: int, words: Sequence[str]) -> list[str]:
+    """Returns the readings that were needed to see the letters of a match."""
+    names: list[str] = []
+    slice_ = [reading.text[i] for i in reading.offsets[begin : end + 1]]
+    wanted = "".join(words)
+    if any(c.isascii() and not c.isalpha() for c in slice_) and not any(c.isdigit() for c in wanted):
+        names.append("digits for letters")
+    ascii_wanted = wanted.isascii()
+    if ascii_wanted and any(not c.isascii() for c in slice_):
+        names.append("lookalike letters")
+    first, last = reading.offsets[begin], reading.offsets[end]
+    if (
+        len(reading.text[first : last + 1].encode("utf-8", "replace")) > last - first + 1
+        and not names
+        and ascii_wanted
+    ):
+        names.append("invisible characters")
+    return names
+
+
+def _surest(found: list[Match]) -> list[Match]:
+    """Drops matches of an entry that overlap a surer one of the same entry."""
+    found.sort(key=lambda m: (-m.certainty.rank, -(m.end - m.start), m.start, m.view))
+    kept: list[Match] = []
+    for match in found:
+        if not any(
+            k.entry == match.entry and k.list == match.list and k.start < match.end and match.start < k.end
+            for k in kept
+        ):
+            kept.append(match)
+    return sorted(kept, key=lambda m: (m.start, m.end, m.list, m.entry))
+
+
+def _number_words(text: str, found: list[Match]) -> list[Match]:
+    """Gives each match the numbers of the first and the last word of the text that it covers."""
+    result = []
+    for m in found:
+        first = len(text[: m.start].split())
+        first -= m.start > 0 and not text[m.start - 1].isspace()
+        last = first + max(1, len(text[m.start : m.end].split())) - 1
+        result.append(Match(m.list, m.entry, m.kind, m.start, m.end, m.view, m.certainty, first, last))
+    return result
+
+
+def _sound_index(names: Sequence[str], people: Iterable[int]) -> dict[int, list[int]]:
+    index: dict[int, list[int]] = {}
+    for number in people:
+        if not names[number].isascii():
+            continue
+        for soft in (False, True) if "c" in names[number] else (False,):
+            words = [consonants(sounds(word, soft)) for word in names[number].split()]
+            if sum(map(len, words)) >= MIN_CONSONANTS:
+                index.setdefault(hash(" ".join(words)), []).append(number)
+    return index
+
+
+def _sounds_like(heard: Sequence[str], name: Sequence[str]) -> bool:
+    said = " ".join(heard)
+    return any(
+        Levenshtein.normalized_similarity(said, " ".join(sounds(word, soft) for word in name))
+        >= MIN_SOUND_SIMILARITY
+        for soft in (False, True)
+    )

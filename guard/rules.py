@@ -1,0 +1,156 @@
+"""Conditions over facts: whether a rule fires, and on what evidence. Pure; no text is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from guard.decision import Evidence
+from guard.model import AllOf, AnyOf, Condition, Consent, Face, Leaf, Rule, TextCondition, leaves, list_of
+
+
+class PictureFacts(Protocol):
+    """What is known of the pictures of a request; both raise `BackendError` where a check cannot run."""
+
+    def face(self, index: int, condition: Face) -> bool:
+        """True where picture `index` has a face, with the certainty that `condition` asks for."""
+        ...
+
+    def consented(self, index: int) -> bool:
+        """True where a valid consent came with picture `index`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A match of a list entry in a text: evidence, and the words of the text that it covers."""
+
+    evidence: Evidence
+    first_word: int
+    last_word: int
+
+    def words_to(self, other: Sighting) -> int | None:
+        """Returns how many words lie between the two, or None where they are in different texts."""
+        if self.evidence.index != other.evidence.index:
+            return None
+        return max(self.first_word - other.last_word, other.first_word - self.last_word, 1) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All sightings of a request by list, and its pictures."""
+
+    sightings: Mapping[str, list[Sighting]]
+    pictures: PictureFacts
+    picture_roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The facts as one rule sees them: for one picture, or for the texts alone; minus exempted sightings."""
+
+    facts: Facts
+    picture: int | None = None
+    anchors: tuple[Sighting, ...] = ()
+    exempted: frozenset[Sighting] = field(default_factory=frozenset)
+
+    def sightings(self, leaf: TextCondition) -> list[Sighting]:
+        """Returns what a text condition sees."""
+        found = self.facts.sightings.get(list_of(leaf))
+        if not found:
+            return []
+        certain = [
+            s for s in found if s.evidence.certainty.rank >= leaf.certainty.rank and s not in self.exempted
+        ]
+        if leaf.within is None:
+            return certain
+        return [s for s in certain if any(_near(s, anchor, leaf.within) for anchor in self.anchors)]
+
+    def holds(self, condition: Condition) -> bool:
+        """Returns whether `condition` holds. Raises `BackendError` where a picture check cannot run."""
+        match condition:
+            case AllOf(all=parts):
+                return all(self.holds(part) for part in parts)
+            case AnyOf(any=parts):
+                return any(self.holds(part) for part in parts)
+            case Face():
+                return self.picture is not None and self.facts.pictures.face(self.picture, condition)
+            case Consent():
+                return self.picture is not None and not self.facts.pictures.consented(self.picture)
+            case _:
+                return bool(self.sightings(condition))
+
+    def evidence(self, condition: Condition) -> list[Evidence]:
+        """Returns what the conditions that hold have seen."""
+        found: list[Evidence] = []
+        for leaf in leaves(condition):
+            if isinstance(leaf, TextCondition):
+                found += [sighting.evidence for sighting in self.sightings(leaf)]
+            elif self.picture is not None and self.holds(leaf):
+                role = self.facts.picture_roles[self.picture]
+                found.append(Evidence(kind_of(leaf), role, self.picture))
+        return found
+
+
+def _near(one: Sighting, other: Sighting, words: int) -> bool:
+    distance = one.words_to(other)
+    return distance is not None and distance <= words
+
+
+def view_for(rule: Rule, facts: Facts, picture: int | None = None) -> View:
+    """Returns the facts as `rule` sees them: distances count from its conditions without `within`."""
+    plain = View(facts, picture)
+    fixed = (leaf for leaf in leaves(rule.when) if isinstance(leaf, TextCondition) and leaf.within is None)
+    return View(facts, picture, tuple(s for leaf in fixed for s in plain.sightings(leaf)))
+
+
+def fires(rule: Rule, view: View) -> View | None:
+    """Returns the view in which `rule` fires (without what its exemptions cover), or None where it does not.
+
+    An exemption with `within` covers only the sightings near it, so a statue in one corner does not excuse a
+    photograph in another; the rule still fires when the rest is enough.
+    """
+    if not view.holds(rule.when):
+        return None
+    for exemption in rule.unless:
+        if isinstance(exemption, TextCondition) and exemption.within is not None:
+            view = _exempt(view, exemption, exemption.within)
+        elif view.holds(exemption):
+            return None
+    return view if view.holds(rule.when) else None
+
+
+def _exempt(view: View, exemption: TextCondition, words: int) -> View:
+    excuses = view.sightings(exemption)
+    covered = {a for a in view.anchors if any(_near(a, excuse, words) for excuse in excuses)}
+    return View(view.facts, view.picture, view.anchors, view.exempted | covered)
+
+
+def kind_of(leaf: Leaf) -> str:
+    """Returns the key by which a policy names the condition."""
+    return type(leaf).__name__.lower()
+
+
+def describe(condition: Condition) -> str:
+    """Returns a condition in the words of the policy, on one line."""
+    match condition:
+        case AllOf(all=parts):
+            return f"all of {len(parts)}"
+        case AnyOf(any=parts):
+            return "any of " + ", ".join(describe(part) for part in parts)
+        case Face(face=value) | Consent(consent=value):
+            return f"{kind_of(condition)}: {value}"
+        case _:
+            within = f" within {condition.within} words" if condition.within else ""
+            return f"{kind_of(condition)}: {list_of(condition)}{within}"
+
+
+def parts_of(condition: Condition) -> tuple[Condition, ...]:
+    """Returns the parts of an `all`, or the condition alone."""
+    return condition.all if isinstance(condition, AllOf) else (condition,)
+
+
+def union(views: Iterable[View], condition: Condition) -> tuple[Evidence, ...]:
+    """Returns the evidence of several views without repetition, in order."""
+    return tuple(dict.fromkeys(evidence for view in views for evidence in view.evidence(condition)))
