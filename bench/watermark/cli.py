@@ -190,8 +190,11 @@ class Bench:
         """Write the report from everything measured with this build, in this run or before."""
         cells = [cell for cell in runner.read_cells(self.cells_path) if cell.build == self.build]
         pictures = [medium for medium in self.media if medium.kind == "image"]
+        clips = [medium for medium in self.media if medium.kind == "video"]
         shown = {
-            "Contact sheet: unmarked, marked, difference x20, attacked": sheets.sheet(list(self.media)[-8:])
+            f"Contact sheet, {name}: unmarked, marked, difference x20, attacked": sheets.sheet(media)
+            for name, media in (("pictures", pictures[-6:]), ("clips", clips[:3]))
+            if media
         }
         shown |= {f"{m.name}, unmarked and marked, 2x": sheets.visibility(m, zoom=2) for m in pictures[-6:]}
         results = report.Results(

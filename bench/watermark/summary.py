@@ -7,6 +7,7 @@ from statistics import median
 
 from scipy.stats import beta
 
+from bench.watermark.media import DRAWN
 from bench.watermark.null import NullPair
 from bench.watermark.runner import Cell
 from bench.watermark.suite import Promise
@@ -115,8 +116,9 @@ def _quality_row(system: str, kind: str, cells: Sequence[Cell]) -> QualityRow:
 
 
 def verdicts(cells: Sequence[Cell], promises: Iterable[Promise], system: str = "assay") -> list[Verdict]:
-    """Every promised attack with its measured recovery."""
-    rows = {(row.kind, row.attack): row for row in by_attack(cells) if row.system == system}
+    """Every promised attack with its measured recovery, on the media of the folder alone."""
+    given = [cell for cell in cells if cell.system == system and not cell.medium.startswith(DRAWN)]
+    rows = {(row.kind, row.attack): row for row in by_attack(given)}
     out = []
     for promise in promises:
         for attack in promise.attacks:

@@ -40,6 +40,12 @@ def _picture(values: Field, seed: int, grain: float = 0.6) -> Picture:
     return np.clip(np.rint(values + grain * noise), 0, 255).astype(np.uint8)
 
 
+def _below(height: int, width: int, level: float, *, seed: int) -> NDArray[np.bool_]:
+    """Where a picture is below a line of hills around `level` of its height."""
+    outline = cloud(width, width, seed=seed, scale=0.4, octaves=4)[0]
+    return np.asarray(np.arange(height)[:, None] > height * (level + 0.2 * (outline - 0.5)), np.bool_)
+
+
 def sky(height: int, width: int, *, seed: int = 0) -> Picture:
     """A clear sky: a smooth blue gradient with one thin veil of cloud."""
     base = _blend(_ramp(height, width), (70, 130, 205), (190, 215, 235))
@@ -50,12 +56,9 @@ def sky(height: int, width: int, *, seed: int = 0) -> Picture:
 def fog(height: int, width: int, *, seed: int = 0) -> Picture:
     """Hills that vanish in fog: almost no contrast anywhere."""
     out = _blend(_ramp(height, width), (206, 209, 212), (188, 191, 193))
-    rows = np.arange(height, dtype=np.float32)[:, None]
     for layer in range(3):
-        ridge = (
-            height * (0.45 + 0.15 * layer) + height * 0.12 * cloud(2, width, seed=seed + layer, scale=1)[0]
-        )
-        out = np.where((rows > ridge)[..., None], out - 6 * (layer + 1), out).astype(np.float32)
+        below = _below(height, width, 0.45 + 0.15 * layer, seed=seed + layer)
+        out = np.where(below[..., None], out - 6 * (layer + 1), out).astype(np.float32)
     return _picture(cv2.GaussianBlur(out, (0, 0), 3), seed)
 
 
@@ -114,14 +117,11 @@ def skin(height: int, width: int, *, seed: int = 0) -> Picture:
 def scene(height: int, width: int, *, seed: int = 0) -> Picture:
     """An ordinary outdoor picture: sky, hills, a textured foreground."""
     out = _blend(_ramp(height, width), (96, 150, 210), (214, 222, 226))
-    rows = np.arange(height, dtype=np.float32)[:, None]
     texture = cloud(height, width, seed=seed, scale=0.06)
     for layer, colour in enumerate(((96, 118, 104), (70, 98, 62), (54, 70, 40))):
-        ridge = height * (0.4 + 0.2 * layer) + height * 0.2 * (
-            cloud(2, width, seed=seed + layer, scale=1)[0] - 0.5
-        )
+        below = _below(height, width, 0.4 + 0.2 * layer, seed=seed + layer)
         ground = (0.5 + texture[..., None]) * np.array(colour, np.float32)
-        out = np.where((rows > ridge)[..., None], ground, out).astype(np.float32)
+        out = np.where(below[..., None], ground, out).astype(np.float32)
     return _picture(out, seed, grain=2)
 
 
