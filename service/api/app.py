@@ -1,0 +1,41 @@
+"""The HTTP application."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service.api import health, page, problems, verify, videos
+from service.api.middleware import Envelope
+from service.api.state import ApiState
+
+
+def create_app(state: ApiState) -> FastAPI:
+    """The application over `state`. Imports for the first upload are done in the background."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(target=state.inspector.warm, name="warm", daemon=True).start()
+        yield
+        state.services.database.close()
+
+    # The interactive pages of FastAPI load scripts from elsewhere, which the security policy forbids.
+    app = FastAPI(
+        title="Assay",
+        version=version("assay"),
+        summary="Guarded, marked, signed generation, and proof from an upload.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses={"4XX": {"model": problems.ProblemBody}, "5XX": {"model": problems.ProblemBody}},
+    )
+    app.state.assay = state
+    problems.install(app)
+    app.add_middleware(Envelope)
+    for router in (videos.router, verify.router, health.router, page.router):
+        app.include_router(router)
+    return app

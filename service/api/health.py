@@ -1,0 +1,90 @@
+"""Is the process up, and which promises can it keep now?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from service import keys
+from service.api import schemas
+from service.api.state import ApiState, State, Tenant
+from service.errors import Problem, ServiceError
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def readyz(state: State) -> JSONResponse:
+    """Every stage with whether it works, 503 when one does not."""
+    stages = {name: _state(check, state) for name, check in _STAGES.items()}
+    ready = all(stage["live"] for stage in stages.values())
+    return JSONResponse({"ready": ready, "stages": stages}, status_code=200 if ready else 503)
+
+
+@router.get("/v1/models")
+def models(state: State, tenant: Tenant) -> schemas.ModelList:
+    """The model that this server runs."""
+    return schemas.ModelList(data=[schemas.Model(id=state.spec.name)])
+
+
+@router.get("/v1/models/{name:path}")
+def model(name: str, state: State, tenant: Tenant) -> schemas.Model:
+    """One model."""
+    if name != state.spec.name:
+        raise Problem(404, "model_not_found", f"There is no model {name[:80]!r}.", param="model")
+    return schemas.Model(id=name)
+
+
+def _database(state: ApiState) -> str:
+    state.services.database.ping()
+    return state.services.database.engine.dialect.name
+
+
+def _guard(state: ApiState) -> str:
+    missing = state.guard.missing_backends()
+    if missing:
+        raise ServiceError(f"no backend for {', '.join(missing)}")
+    return state.guard.policy.label
+
+
+def _mark(state: ApiState) -> str:
+    return f"epoch {keys.rings(state.services.settings)[0].epoch}"
+
+
+def _sign(state: ApiState) -> str:
+    keys.signing_key(state.services.settings)
+    return "signing key readable"
+
+
+def _worker(state: ApiState) -> str:
+    window = timedelta(seconds=state.services.settings.lease_seconds)
+    alive = state.services.workers.alive(window)
+    if not alive:
+        raise ServiceError("no worker has been seen; it may still be loading its model")
+    return f"{len(alive)} alive"
+
+
+_STAGES: dict[str, Callable[[ApiState], str]] = {
+    "database": _database,
+    "guard": _guard,
+    "mark": _mark,
+    "sign": _sign,
+    "worker": _worker,
+}
+
+
+def _state(check: Callable[[ApiState], str], state: ApiState) -> dict[str, Any]:
+    try:
+        return {"live": True, "detail": check(state)}
+    except Exception as error:
+        return {"live": False, "detail": str(error)[:300]}

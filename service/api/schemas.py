@@ -1,0 +1,142 @@
+"""Bodies of requests and answers, as the `openai` SDK writes and reads them, with our additions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from service.jobs import COMPLETED, FAILED, Job
+
+POLL_AFTER_MS = 500
+
+
+class ReferenceLink(BaseModel):
+    """A reference picture as data URL: `{"image_url": "data:image/png;base64,..."}`."""
+
+    model_config = ConfigDict(extra="forbid")
+    image_url: str | None = None
+    file_id: str | None = None
+
+
+def _number(value: Any) -> Any:
+    """Form fields are text."""
+    return value.strip() if isinstance(value, str) else value
+
+
+Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$")]
+Whole = Annotated[int, BeforeValidator(_number)]
+Real = Annotated[float, BeforeValidator(_number)]
+
+
+class CreateVideo(BaseModel):
+    """What `POST /v1/videos` takes. An unknown field is an error: it would otherwise be ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid")
+    prompt: Annotated[str, StringConstraints(min_length=1)]
+    model: str | None = None
+    seconds: Real | None = Field(default=None, gt=0)
+    size: Size | None = None
+    input_reference: ReferenceLink | None = None
+    negative_prompt: str = ""
+    seed: Whole | None = Field(default=None, ge=0, lt=2**63)
+    steps: Whole | None = Field(default=None, ge=1)
+    guidance: Real | None = Field(default=None, ge=0)
+    fps: Real | None = Field(default=None, gt=0)
+    frames: Whole | None = Field(default=None, ge=1)
+    purpose: str = ""
+    safety_identifier: str | None = Field(default=None, max_length=200)
+
+
+class VideoError(BaseModel):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class Provenance(BaseModel):
+    """What a finished file can be proved by."""
+
+    media_id: str
+    manifest: str | None
+    sha256: str
+
+
+class Video(BaseModel):
+    """The SDK's `Video`, and `provenance` once it is completed."""
+
+    id: str
+    object: Literal["video"] = "video"
+    created_at: int
+    completed_at: int | None = None
+    expires_at: int | None = None
+    status: Literal["queued", "in_progress", "completed", "failed"]
+    progress: int
+    model: str
+    prompt: str | None = None
+    remixed_from_video_id: str | None = None
+    seconds: str
+    size: str
+    error: VideoError | None = None
+    provenance: Provenance | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> Video:
+        """The video as the job's row describes it now."""
+        asked, failed = job.request, job.status == FAILED
+        return cls(
+            id=job.id,
+            created_at=int(job.created_at.timestamp()),
+            completed_at=_seconds(job.completed_at) if job.status == COMPLETED else None,
+            expires_at=_seconds(job.expires_at),
+            status=job.status,
+            progress=job.progress,
+            model=job.model,
+            prompt=asked["prompt"],
+            remixed_from_video_id=asked.get("remixed_from"),
+            seconds=f"{asked['frames'] / asked['fps']:g}" if asked.get("fps") else "0",
+            size=f"{asked['width']}x{asked['height']}",
+            error=VideoError(code=job.error_code or "failed", message=job.error_message or "")
+            if failed
+            else None,
+            provenance=None if job.result is None else Provenance(**job.result["provenance"]),
+        )
+
+
+class VideoPage(BaseModel):
+    """One page of a list."""
+
+    object: Literal["list"] = "list"
+    data: list[Video]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+
+
+class DeletedVideo(BaseModel):
+    """The answer to a delete."""
+
+    id: str
+    object: Literal["video.deleted"] = "video.deleted"
+    deleted: bool = True
+
+
+class Model(BaseModel):
+    """One model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "assay"
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+def _seconds(moment: Any) -> int | None:
+    return None if moment is None else int(moment.timestamp())

@@ -1,0 +1,77 @@
+"""What the routes share, and who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from generator import SystemSpec
+from guard import Guard
+from service.errors import Problem
+from service.inspection import Inspector
+from service.wiring import Services
+
+PUBLIC_TENANT = "default"
+"""Who asks when no keys are required."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiState:
+    """The parts behind the routes."""
+
+    services: Services
+    guard: Guard
+    inspector: Inspector
+    spec: SystemSpec
+
+
+def api_state(request: Request) -> ApiState:
+    """The state of the app that serves `request`."""
+    state = request.app.state.assay
+    if not isinstance(state, ApiState):
+        raise TypeError("create_app sets app.state.assay")
+    return state
+
+
+State = Annotated[ApiState, Depends(api_state)]
+
+
+async def _caller(request: Request, scope: str) -> str:
+    state = api_state(request)
+    if state.services.settings.auth == "none":
+        return PUBLIC_TENANT
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret:
+        raise _unauthorized("Send an API key: Authorization: Bearer assay_...")
+    key = await run_in_threadpool(state.services.api_keys.check, secret.strip())
+    if key is None:
+        raise _unauthorized("The API key is unknown, expired or revoked.")
+    if scope not in key.scopes:
+        raise Problem(403, "scope_missing", f"This API key lacks the scope {scope!r}.", stage="authenticate")
+    return key.tenant
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(
+        401, "invalid_api_key", detail, stage="authenticate", headers={"www-authenticate": "Bearer"}
+    )
+
+
+async def generating_tenant(request: Request) -> str:
+    """The tenant of a key that may generate. Raises `Problem` 401 or 403."""
+    return await _caller(request, "generate")
+
+
+async def verifying_tenant(request: Request) -> str | None:
+    """The tenant of a key that may verify; None for anybody, where verification is public."""
+    settings = api_state(request).services.settings
+    if settings.auth == "keys" and settings.public_verify and "authorization" not in request.headers:
+        return None
+    return await _caller(request, "verify")
+
+
+Tenant = Annotated[str, Depends(generating_tenant)]
+Verifier = Annotated[str | None, Depends(verifying_tenant)]

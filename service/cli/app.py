@@ -1,0 +1,56 @@
+"""All commands, mounted; every expected error becomes one line and exit code 2."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+import typer
+
+from service.cli import bench, doctor, keys, media, serve
+from service.cli.console import BAD_INPUT, complain
+from service.cli.policy import app as policy_app
+from service.errors import ServiceError
+
+app = typer.Typer(
+    name="assay",
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(keys.app, name="keys", help="Create and examine keys.")
+app.add_typer(policy_app, name="policy", help="Check, test and try policies.")
+app.add_typer(bench.app, name="bench", help="Measure.")
+app.command()(serve.serve)
+app.command()(media.generate)
+app.command()(media.mark)
+app.command()(media.detect)
+app.command()(media.verify)
+app.command()(doctor.doctor)
+
+
+@app.callback()
+def options() -> None:
+    """Guard, mark, sign and prove generated video and pictures.
+
+    Exit codes: 0 evidence found or done, 1 no evidence, 2 bad input or configuration.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        code = app(args=list(arguments), prog_name="assay", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return BAD_INPUT
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return 130
+    except ServiceError as error:
+        complain(str(error))
+        return BAD_INPUT
+    return code if isinstance(code, int) else 0

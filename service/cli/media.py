@@ -1,0 +1,277 @@
+"""`assay generate`, `mark`, `detect` and `verify`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli import console
+from service.errors import ConfigurationError, IsolationError
+
+if TYPE_CHECKING:
+    from generator import Released
+    from service.inspection import Inspector
+    from service.wiring import Services
+    from watermark import MediaId
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")]
+Files = Annotated[list[Path], typer.Argument(help="Pictures or clips.", show_default=False)]
+Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.", show_default=False)]
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to make.", show_default=False)],
+    output: Output,
+    reference: Annotated[list[Path] | None, typer.Option(help="Reference picture; may be repeated.")] = None,
+    negative: Annotated[str, typer.Option(help="What to avoid.")] = "",
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of the clip.", min=1)] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; drawn when left out.", min=0)] = None,
+    json: AsJson = False,
+) -> int:
+    """Make a guarded, marked and signed clip and register it."""
+    from generator import Reference, Request
+    from service.production import build_generator
+
+    services = _services()
+    settings = services.settings
+    width, height = _size(size or settings.size)
+    with _reported(), _beside(output) as folder, console.progress_bar("generate") as progress:
+        request = Request(
+            prompt=prompt,
+            negative_prompt=negative,
+            width=width,
+            height=height,
+            frames=frames,
+            seed=seed,
+            steps=steps or settings.steps or None,
+            references=tuple(Reference(path=path, title=path.name) for path in reference or ()),
+        )
+        released = build_generator(services, folder).generate(
+            request,
+            services.registry.reserve(secrets.token_bytes),
+            register=_registering(services, output),
+            progress=progress,
+        )
+        released.path.replace(output)
+    return _made(output, released, as_json=json)
+
+
+def mark(
+    source: Annotated[Path, typer.Argument(help="Picture or MP4 to mark.", show_default=False)],
+    output: Output,
+    media_id: Annotated[
+        str | None, typer.Option("--id", help="12 hexadecimal digits; drawn when left out.")
+    ] = None,
+    no_sign: Annotated[bool, typer.Option("--no-sign", help="Mark and register without a manifest.")] = False,
+    json: AsJson = False,
+) -> int:
+    """Mark, sign and register a picture or clip that was made elsewhere."""
+    from generator import MediaMarker
+    from service import keys
+    from service.wiring import media_limits
+    from watermark import Detector
+
+    services = _services()
+    rings = keys.rings(services.settings)
+    with _reported(), _beside(output) as folder, console.progress_bar("mark") as progress:
+        marker = MediaMarker(
+            ring=rings[0],
+            detector=Detector(rings),
+            signing_key=keys.signing_key(services.settings),
+            trust=keys.trust(services.settings),
+            folder=folder,
+            clock=services.clock,
+            limits=media_limits(services.settings),
+        )
+        released = marker.mark(
+            source,
+            _reserve(services, media_id),
+            register=_registering(services, output),
+            no_sign=no_sign,
+            progress=progress,
+        )
+        released.path.replace(output)
+    return _made(output, released, as_json=json)
+
+
+def detect(files: Files, json: AsJson = False) -> int:
+    """Look for the mark alone. Exit 0 when at least one file carries it, 1 when none does."""
+
+    def examine(inspector: Inspector, path: Path) -> tuple[bool, dict[str, Any]]:
+        started = time.monotonic()
+        found = inspector.detect(path)
+        row = {
+            "file": str(path),
+            "found": found.found,
+            "id": found.media_id.hex if found.media_id else None,
+            "log10_p": round(found.log10_p, 2),
+            "band": str(found.band),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        return found.found, row
+
+    return _each(files, examine, _detect_line, as_json=json)
+
+
+def verify(files: Files, json: AsJson = False) -> int:
+    """Everything that can be proved. Exit 0 when at least one file holds evidence, 1 when none does."""
+    from provenance import Verdict, judge
+
+    services = _services()
+
+    def examine(inspector: Inspector, path: Path) -> tuple[bool, dict[str, Any]]:
+        report = judge(inspector.inspect(path), services.registry, now=services.clock())
+        return report.verdict is not Verdict.NO_EVIDENCE, {"file": str(path), **report.to_json()}
+
+    return _each(files, examine, _verify_lines, as_json=json)
+
+
+def _each(
+    files: list[Path],
+    examine: Callable[[Inspector, Path], tuple[bool, dict[str, Any]]],
+    lines: Callable[[dict[str, Any]], list[str]],
+    *,
+    as_json: bool,
+) -> int:
+    from service.isolate import RefusedError
+    from service.wiring import build_inspector
+
+    inspector = build_inspector(console.settings())
+    evidence = failures = 0
+    for path in files:
+        try:
+            if not path.is_file():
+                raise RefusedError("not_found", "There is no such file.")
+            found, row = examine(inspector, path)
+        except (RefusedError, IsolationError) as error:
+            failures += 1
+            row = {"file": str(path), "error": {"reason": error.reason, "message": str(error)}}
+            console.complain(f"{path}: {error}")
+        else:
+            evidence += found
+            if not as_json:
+                print("\n".join(lines(row)))
+        if as_json:
+            console.emit(row)
+    if failures:
+        return console.BAD_INPUT
+    return console.FOUND if evidence else console.NOTHING
+
+
+def _detect_line(row: dict[str, Any]) -> list[str]:
+    found = f"mark {row['id']}" if row["found"] else f"no mark ({row['band']})"
+    return [f"{row['file']}: {found}, p <= 10^{row['log10_p']:.1f}, {row['seconds']:.1f} s"]
+
+
+def _verify_lines(row: dict[str, Any]) -> list[str]:
+    lines = [f"{row['file']}: {row['verdict']}"]
+    for line in row["explain"]:
+        lines += [
+            f"  {line['fact']}",
+            f"    means: {line['means']}",
+            f"    does not prove: {line['does_not_prove']}",
+        ]
+    return lines
+
+
+def _made(output: Path, released: Released, *, as_json: bool) -> int:
+    record = released.record
+    if as_json:
+        console.emit(
+            {
+                "file": str(output),
+                "id": record.media_id.hex,
+                "key_id": record.key_id,
+                "manifest": record.manifest_label,
+                "bytes": output.stat().st_size,
+            }
+        )
+    else:
+        signed = f"manifest {record.manifest_label}" if record.manifest_label else "not signed"
+        print(f"{output}: mark {record.media_id.hex}, {signed}")
+    return console.FOUND
+
+
+def _registering(services: Services, output: Path) -> Callable[..., None]:
+    """Registers what is released, once its type fits the name that was asked for."""
+
+    def register(path: Path, asset: Any) -> None:
+        if _type(path) != _type(output):
+            raise ConfigurationError(f"{output}: the result is {path.suffix[1:]}; name the output so")
+        services.registry.add(asset.record)
+
+    return register
+
+
+def _type(path: Path) -> str:
+    suffix = path.suffix.lower()
+    return {".jpeg": ".jpg", ".m4v": ".mp4"}.get(suffix, suffix)
+
+
+def _reserve(services: Services, text: str | None) -> MediaId:
+    from watermark import MediaId
+
+    if text is None:
+        return services.registry.reserve(secrets.token_bytes)
+    media_id = MediaId.parse(text)
+    services.registry.claim(media_id)
+    return media_id
+
+
+def _services() -> Services:
+    from service.wiring import open_services
+
+    return open_services(console.settings())
+
+
+def _size(text: str) -> tuple[int | None, int | None]:
+    if not text:
+        return None, None
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise typer.BadParameter(f"{text!r}: write it as WIDTHxHEIGHT", param_hint="--size")
+    return int(width), int(height)
+
+
+@contextmanager
+def _beside(output: Path) -> Iterator[Path]:
+    """A folder on the same disk as `output`, so that the finished file appears there in one step."""
+    try:
+        folder = tempfile.mkdtemp(prefix=".assay-", dir=output.absolute().parent)
+    except OSError as error:
+        raise ConfigurationError(f"{output}: cannot be written: {error.strerror}") from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """What the rooms below refuse, as one line."""
+    from generator import GeneratorError
+    from guard import PolicyViolation
+    from provenance import ProvenanceError
+    from watermark import WatermarkError
+
+    try:
+        yield
+    except PolicyViolation as violation:
+        decision = violation.decision
+        raise ConfigurationError(f"refused: {decision.user_text()} ({decision.reason})") from violation
+    except (GeneratorError, ProvenanceError, WatermarkError) as error:
+        raise ConfigurationError(str(error)) from error
+    except OSError as error:
+        name = os.fspath(error.filename) if error.filename else "the data folder"
+        raise ConfigurationError(f"{name}: {error.strerror}") from error

@@ -1,0 +1,24 @@
+"""`assay serve`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from service.cli import console
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind (ASSAY_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind (ASSAY_PORT).", min=1, max=65535)] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes (ASSAY_WORKERS).", min=0)] = None,
+) -> None:
+    """Serve the API and the verify page, with a worker process that makes what is asked for."""
+    from service.serve import serve as run
+
+    given = {"host": host, "port": port, "workers": workers}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    run(replace(console.settings(), **chosen), os.environ)

@@ -1,0 +1,156 @@
+"""Makes what a job asks for: `generator.SafeGenerator` between a lease and its publication."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from generator import (
+    GeneratorError,
+    MediaFormat,
+    MediaKind,
+    ReadReference,
+    Reference,
+    ReferenceFrames,
+    Request,
+    SafeGenerator,
+    SystemSpec,
+    load_system,
+    system_named,
+)
+from generator.digests import file_digest
+from generator.errors import LoadError
+from generator.sign import SignedMedia, UnsignedMedia
+from generator.stages import CancelRequested, Progress
+from generator.systems import system_for_pipeline
+from service import keys
+from service.errors import ConfigurationError
+from service.inspection import Inspector
+from service.jobs import Job, Lease
+from service.settings import Settings
+from service.wiring import Services, build_guard, build_inspector, media_limits
+from watermark import Detector
+
+
+def build_generator(services: Services, folder: Path) -> SafeGenerator:
+    """The system with its guard, mark and signature. Raises `ConfigurationError`."""
+    settings = services.settings
+    rings = keys.rings(settings)
+    try:
+        system = load_system(settings.model, device=settings.device, dtype=_dtype(settings))
+    except LoadError as error:
+        raise ConfigurationError(f"ASSAY_MODEL={settings.model}: {error}") from error
+    return SafeGenerator(
+        ring=rings[0],
+        detector=Detector(rings),
+        signing_key=keys.signing_key(settings),
+        trust=keys.trust(settings),
+        folder=folder,
+        clock=services.clock,
+        limits=media_limits(settings),
+        system=system,
+        guard=build_guard(settings, clock=services.clock),
+        prompt_key=keys.prompt_key(settings),
+        read=reference_reader(build_inspector(settings)),
+    )
+
+
+def system_spec(name_or_folder: str) -> SystemSpec:
+    """The row of the configured model, without loading its weights. Raises `ConfigurationError`."""
+    index = Path(name_or_folder) / "model_index.json"
+    try:
+        if not index.is_file():
+            return system_named(name_or_folder)
+        spec = system_for_pipeline(str(json.loads(index.read_bytes())["_class_name"]))
+    except (GeneratorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"ASSAY_MODEL={name_or_folder}: {error}") from error
+    return replace(spec, name=index.parent.name, source=str(index.parent))
+
+
+def reference_reader(inspector: Inspector) -> ReadReference:
+    """Reads references in limited processes. Raises `RefusedError` and `IsolationError`."""
+
+    def read(reference: Reference, most: int) -> ReferenceFrames:
+        return ReferenceFrames(reference, inspector.pictures(reference.path, str(reference.kind), most))
+
+    return read
+
+
+def _dtype(settings: Settings) -> torch.dtype:
+    return torch.float32 if settings.device == "cpu" else torch.bfloat16
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """Runs jobs on one loaded system."""
+
+    services: Services
+    generator: SafeGenerator
+
+    @classmethod
+    def load(cls, services: Services) -> Producer:
+        """Load the system; takes as long as its weights are large."""
+        return cls(services, build_generator(services, services.settings.media))
+
+    def produce(self, lease: Lease, *, progress: Progress, cancelled: CancelRequested) -> None:
+        """Make the medium and publish it under the lease. Raises what the stages raise, and `LeaseLostError`.
+
+        Each attempt has a folder of its own, so that a worker that has lost its lease and does not know
+        yet can neither replace nor remove the file of the one that took over.
+        """
+        job = lease.job
+
+        def register(path: Path, asset: SignedMedia | UnsignedMedia) -> None:
+            self.services.jobs.publish(lease, asset.record, _result(self.services.settings, path, asset))
+
+        replace(self.generator, folder=self._folder(lease)).generate(
+            request_of(job), job.medium, register=register, progress=progress, cancelled=cancelled
+        )
+
+    def clean(self, lease: Lease) -> None:
+        """Remove what attempts other than the published one left behind."""
+        job = self.services.jobs.find(lease.job.tenant, lease.job.id)
+        kept = None if job is None or job.result is None else Path(job.result["file"]).parent.name
+        folder = self.services.settings.media / lease.job.id
+        for attempt in folder.iterdir() if folder.is_dir() else ():
+            if attempt.name.isdigit() and attempt.name != kept and int(attempt.name) <= lease.fence:
+                shutil.rmtree(attempt, ignore_errors=True)
+
+    def _folder(self, lease: Lease) -> Path:
+        return self.services.settings.media / lease.job.id / str(lease.fence)
+
+
+def request_of(job: Job) -> Request:
+    """The generator's request that a job's row holds. Raises `RequestError`."""
+    asked: dict[str, Any] = dict(job.request)
+    references = tuple(
+        Reference(path=Path(given["path"]), kind=MediaKind(given["kind"]), title=given["title"])
+        for given in asked.pop("references", ())
+    )
+    wanted = asked.pop("format", None)
+    asked.pop("remixed_from", None)
+    return Request(
+        **asked,
+        references=references,
+        tenant=job.tenant,
+        format=None if wanted is None else MediaFormat(wanted),
+    )
+
+
+def _result(settings: Settings, path: Path, asset: SignedMedia | UnsignedMedia) -> dict[str, Any]:
+    record = asset.record
+    return {
+        "file": str(path.relative_to(settings.media)),
+        "mime": asset.marked.media.mime,
+        "bytes": path.stat().st_size,
+        "provenance": {
+            "media_id": record.media_id.hex,
+            "manifest": record.manifest_label,
+            "sha256": file_digest(path).removeprefix("sha256:"),
+        },
+    }

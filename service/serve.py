@@ -1,0 +1,56 @@
+"""`assay serve`: the API in this process, the workers in others, all ended together."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Mapping
+
+import uvicorn
+
+from service.api.app import create_app
+from service.api.state import ApiState
+from service.production import system_spec
+from service.settings import Settings
+from service.supervisor import Supervisor
+from service.wiring import Services, build_guard, build_inspector, open_services
+
+GRACE_SECONDS = 10
+"""Requests in flight may finish for this long after a stop."""
+KEEP_ALIVE_SECONDS = 30
+
+
+def build_state(services: Services) -> ApiState:
+    """The parts behind the routes. Raises `ConfigurationError`."""
+    return ApiState(
+        services=services,
+        guard=build_guard(services.settings, clock=services.clock),
+        inspector=build_inspector(services.settings),
+        spec=system_spec(services.settings.model),
+    )
+
+
+def serve(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Serve until stopped. `environ` is what the workers are started with. Raises `ConfigurationError`."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s api %(levelname)s %(message)s")
+    settings.check_exposure()
+    services = open_services(settings)
+    app = create_app(build_state(services))
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    # uvicorn raises the signal again once it has shut down; the workers must be ended first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with Supervisor(
+        settings.workers, environ=environ, on_death=services.jobs.release_worker, clock=time.monotonic
+    ):
+        uvicorn.Server(config).run()

@@ -1,0 +1,201 @@
+"""Every setting of the service, read from `ASSAY_*` variables in one place.
+
+Nothing else in the product reads the environment. A variable that starts with `ASSAY_` and is no
+setting is an error: a misspelt limit must not silently be the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import platformdirs
+
+from service.errors import ConfigurationError
+
+PREFIX = "ASSAY_"
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one installation runs. Each field is the variable `ASSAY_` + its name in capitals."""
+
+    home: Path
+    """Data folder: database, keys, media, uploads in flight."""
+    database_url: str = ""
+    """SQLAlchemy URL; empty means SQLite in `home`."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    auth: str = "none"
+    """`none` (loopback only) or `keys`: every /v1 call but /v1/verify needs an API key."""
+    public_verify: bool = True
+    """Whether /v1/verify and the page answer without an API key."""
+    workers: int = 1
+    """Worker processes on this machine; 0 when other machines do the work."""
+
+    model: str = "assay-tiny"
+    """Name of the embedded system, or the folder of a diffusers pipeline."""
+    device: str = "cpu"
+    policy: Path | None = None
+    """Policy file; empty means the shipped default policy."""
+    deployment: str = "assay"
+    """Name mixed into the key derivation, so that two installations never share marks."""
+    key_epoch: int = 0
+    """Epoch that new media are marked with; every earlier epoch is still detected."""
+    signing_chain: Path | None = None
+    """Certificate chain that signs, PEM, leaf first; empty means the dev authority of `assay keys init`."""
+    signing_key: Path | None = None
+    """Private key of the chain's leaf, PEM."""
+    trust_roots: Path | None = None
+    """Further authorities, PEM, whose manifests count as trusted. Never the dev root in production."""
+    size: str = ""
+    """Default WIDTHxHEIGHT; empty means the model's own."""
+    seconds: float = 0.0
+    """Default duration of a clip; 0 means the model's own."""
+    steps: int = 0
+    """Sampling steps; 0 means the model's own."""
+
+    lease_seconds: float = 30.0
+    """A worker that has not been heard of for this long has lost its job."""
+    heartbeat_seconds: float = 1.0
+    """How often a worker extends its lease, reports progress and learns of a cancel."""
+    poll_seconds: float = 0.5
+    """How often an idle worker looks for a job."""
+    max_attempts: int = 3
+    """Starts of one job; a job that kills its worker three times is not started again."""
+    max_queued_per_tenant: int = 1000
+    max_running_per_tenant: int = 8
+    retention_hours: float = 24.0
+    """How long a finished file is kept; its record stays."""
+
+    upload_max_bytes: int = 256 * MIB
+    """One upload to be verified. A minute of 1080p at 20 Mb/s is 150 MB."""
+    reference_max_bytes: int = 20 * MIB
+    """One reference picture, as file or data URL."""
+    media_max_pixels: int = 50_000_000
+    """Pixels of one picture or frame: above every camera phone's default, below a bomb."""
+    media_max_frames: int = 3600
+    media_max_seconds: float = 600.0
+    inspect_seconds: float = 60.0
+    """Wall clock for parsing one upload."""
+    inspect_memory_bytes: int = 1024 * MIB
+    """Address space that one upload may add to the limited process."""
+    inspect_parallel: int = 2
+    """Uploads parsed at the same time; more wait."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the `ASSAY_*` variables of `environ`.
+
+        Raises `ConfigurationError` that lists every unknown variable and every unusable value.
+        """
+        kinds = get_type_hints(cls)
+        known = {PREFIX + field.name.upper(): field.name for field in fields(cls)}
+        values: dict[str, Any] = {"home": Path(platformdirs.user_data_dir("assay", appauthor=False))}
+        faults = []
+        for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+            if variable not in known:
+                faults.append(_unknown(variable, known))
+                continue
+            name = known[variable]
+            try:
+                values[name] = _PARSERS[kinds[name]](environ[variable])
+            except ValueError as error:
+                faults.append(f"{variable}={environ[variable]!r}: {error}")
+        if faults:
+            raise ConfigurationError("; ".join(faults))
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        if self.auth not in {"none", "keys"}:
+            raise ConfigurationError(f"ASSAY_AUTH={self.auth!r}: use none or keys")
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ConfigurationError(
+                f"ASSAY_HEARTBEAT_SECONDS={self.heartbeat_seconds:g}: at least two heartbeats must fit into "
+                f"ASSAY_LEASE_SECONDS={self.lease_seconds:g}"
+            )
+        for name in ("max_attempts", "upload_max_bytes", "reference_max_bytes", "inspect_parallel"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{PREFIX}{name.upper()}={getattr(self, name)}: must be at least 1")
+
+    def check_exposure(self) -> None:
+        """Raise `ConfigurationError` where anybody on the network could generate without a key."""
+        if self.auth == "none" and not _is_loopback(self.host):
+            raise ConfigurationError(
+                f"ASSAY_HOST={self.host} is reachable from other machines but ASSAY_AUTH is none: set "
+                "ASSAY_AUTH=keys and create a key with `assay keys issue NAME`, or bind 127.0.0.1"
+            )
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of the database."""
+        return self.database_url or f"sqlite:///{self.home / 'assay.db'}"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the master key and the signing key, mode 0700."""
+        return self.home / "keys"
+
+    @property
+    def media(self) -> Path:
+        """Folder of finished files."""
+        return self.home / "media"
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of uploads and unfinished files; emptied of old ones at start."""
+        return self.home / "scratch"
+
+
+def _unknown(variable: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(variable, known, n=1)
+    hint = f", did you mean {near[0]}?" if near else ""
+    return f"{variable} is not a setting{hint}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _flag(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in words:
+        raise ValueError("use true or false")
+    return words[text.lower()]
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("use a whole number that is not negative")
+    return int(text)
+
+
+def _quantity(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("use a number that is not negative")
+    return value
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError("use the path of a file or folder")
+    return Path(text).expanduser().absolute()
+
+
+_PARSERS: Mapping[Any, Callable[[str], Any]] = {
+    str: str,
+    bool: _flag,
+    int: _count,
+    float: _quantity,
+    Path: _path,
+    Path | None: _path,
+}

@@ -1,0 +1,88 @@
+"""What the limited process does with a stranger's file (`isolate`). Imports no more than that takes.
+
+Answers leave as JSON (`codec`) or as raw pixels of a declared size.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from provenance import ProvenanceError, TrustAnchors, inspect_media
+from service.codec import encode
+from service.isolate import RefusedError
+from watermark import Detector, KeyRing, MediaError, MediaLimits, open_media
+
+REFERENCE_PIXELS = 4_000_000
+"""A reference picture is shrunk to this before it leaves the limited process: no model takes more."""
+HEADER = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionContext:
+    """What the limited process is given: keys to detect with, whom to trust, what a file may hold."""
+
+    rings: tuple[KeyRing, ...]
+    trust: TrustAnchors
+    limits: MediaLimits
+
+
+def inspect(path: Path, context: InspectionContext) -> bytes:
+    """Everything that a file says about itself, as encoded `Evidence`."""
+    _require_content(path)
+    try:
+        evidence = inspect_media(
+            path, detector=Detector(context.rings), trust=context.trust, limits=context.limits
+        )
+    except (MediaError, ProvenanceError) as error:
+        raise RefusedError("unreadable_media", str(error)) from error
+    return encode(evidence)
+
+
+def detect(path: Path, context: InspectionContext) -> bytes:
+    """The mark alone, as encoded `Detection`."""
+    _require_content(path)
+    try:
+        return encode(Detector(context.rings).detect(open_media(path, context.limits).frames()))
+    except MediaError as error:
+        raise RefusedError("unreadable_media", str(error)) from error
+
+
+def pictures(path: Path, kind: str, most: int, limits: MediaLimits) -> bytes:
+    """Up to `most` frames of an image or video, packed."""
+    _require_content(path)
+    try:
+        media = open_media(path, limits)
+        if media.kind != kind:
+            raise RefusedError("wrong_kind", f"The reference is a {media.kind}; this field takes a {kind}.")
+        frames = list(islice(media.frames(), most))
+    except MediaError as error:
+        raise RefusedError("unreadable_media", str(error)) from error
+    return _pack([_shrunk(frame) for frame in frames])
+
+
+def _require_content(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise RefusedError("empty_file", "The file is empty.")
+
+
+def _shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = frame.shape[:2]
+    scale = (REFERENCE_PIXELS / (height * width)) ** 0.5
+    if scale >= 1:
+        return frame
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _pack(frames: Sequence[NDArray[np.uint8]]) -> bytes:
+    shapes = json.dumps([frame.shape for frame in frames]).encode()
+    return HEADER.pack(len(shapes)) + shapes + b"".join(frame.tobytes() for frame in frames)

@@ -1,0 +1,27 @@
+// Every word that the page says by itself; another language is another file like this one.
+export const STRINGS = {
+  verdicts: {
+    made_here: ["Made here", "good"],
+    made_here_manifest_recovered: ["Made here; its credentials were recovered from the mark", "good"],
+    signed_by_other: ["Signed by somebody else", "plain"],
+    claims_ai_generated: ["Says of itself that AI made it", "plain"],
+    transplanted_mark: ["A mark of ours on a picture that is not ours", "bad"],
+    tampered: ["Changed after it was signed", "bad"],
+    no_evidence: ["No evidence found", "plain"],
+  },
+  unknown: "Unknown verdict",
+  examining: (name) => `Examining ${name} …`,
+  done: (name, verdict) => `${name}: ${verdict}`,
+  failed: "Not examined",
+  noAnswer: "The server did not answer.",
+  mark: "Mark",
+  credentials: "Credentials",
+  record: "Record",
+  likeness: "Likeness",
+  found: (id) => `found, id ${id}`,
+  absent: "not found",
+  chance: (power) => `chance of a false match at most 10^${power}`,
+  means: "Means: ",
+  limit: "Does not prove: ",
+  raw: "Everything, as data",
+};

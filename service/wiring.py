@@ -1,0 +1,139 @@
+"""Puts the parts together from `Settings`: the one place that knows where everything comes from."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+from guard import Decision, Guard, PolicyError, load_policy
+from guard.faces import FaceBackend, MtcnnFaces
+from service import keys
+from service.errors import ConfigurationError
+from service.inspection import Inspector
+from service.isolate import Isolator
+from service.jobs import JobLimits, JobStore
+from service.sandbox import ProcessLimits
+from service.settings import Settings
+from service.store.database import Database, open_database
+from service.store.decisions import DecisionLog
+from service.store.records import SqlRegistry
+from service.store.tenants import KeyStore
+from service.store.workers import WorkerStore
+from service.untrusted import InspectionContext
+from watermark import MediaLimits
+
+log = logging.getLogger(__name__)
+
+PRIVATE_FOLDER = 0o700
+STALE_SCRATCH = timedelta(hours=1)
+"""No upload is looked at for this long: what is older was left by a process that died."""
+
+
+def utc_now() -> datetime:
+    """The service's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What API process and worker share: the data folder and the database."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    database: Database
+    jobs: JobStore
+    registry: SqlRegistry
+    decisions: DecisionLog
+    workers: WorkerStore
+    api_keys: KeyStore
+
+    def sweep(self) -> None:
+        """Remove files whose time is over; the records stay."""
+        for job in self.jobs.expire():
+            shutil.rmtree(self.settings.media / job.id, ignore_errors=True)
+        oldest = (self.clock() - STALE_SCRATCH).timestamp()
+        for path in self.settings.scratch.iterdir():
+            if path.is_file() and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+
+def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Services:
+    """Create the data folder where needed and connect. Raises `ConfigurationError`."""
+    try:
+        for folder in (settings.home, settings.media, settings.scratch, settings.keys):
+            folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    except OSError as error:
+        raise ConfigurationError(f"ASSAY_HOME={settings.home}: cannot be used: {error}") from error
+    database = open_database(settings.url)
+    limits = JobLimits(
+        lease=timedelta(seconds=settings.lease_seconds),
+        retention=timedelta(hours=settings.retention_hours),
+        max_attempts=settings.max_attempts,
+        max_queued=settings.max_queued_per_tenant,
+        max_running=settings.max_running_per_tenant,
+    )
+    return Services(
+        settings=settings,
+        clock=clock,
+        database=database,
+        jobs=JobStore(database, limits, clock=clock),
+        registry=SqlRegistry(database, clock=clock),
+        decisions=DecisionLog(database),
+        workers=WorkerStore(database, clock=clock),
+        api_keys=KeyStore(database, clock=clock),
+    )
+
+
+def policy_path(settings: Settings) -> Path:
+    """The policy file in use: the configured one or the shipped default."""
+    return settings.policy or Path(str(files("policies") / "default.yaml"))
+
+
+def build_guard(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Guard:
+    """The guard with its policy, face detector and consent check. Raises `ConfigurationError`."""
+    try:
+        policy = load_policy(policy_path(settings))
+    except PolicyError as error:
+        raise ConfigurationError(str(error)) from error
+    return Guard(
+        policy, faces=face_backend(), consents=None, clock=clock, handle_key=keys.prompt_key(settings)
+    )
+
+
+def face_backend() -> FaceBackend:
+    """The face detector; its weights ship with its package."""
+    return MtcnnFaces()
+
+
+def media_limits(settings: Settings) -> MediaLimits:
+    """What an upload may hold."""
+    return MediaLimits(
+        max_bytes=settings.upload_max_bytes,
+        max_pixels=settings.media_max_pixels,
+        max_frames=settings.media_max_frames,
+        max_seconds=settings.media_max_seconds,
+    )
+
+
+def build_inspector(settings: Settings) -> Inspector:
+    """Reads untrusted files in limited processes. Raises `ConfigurationError` when the keys are missing."""
+    isolator = Isolator(
+        ProcessLimits(seconds=settings.inspect_seconds, memory=settings.inspect_memory_bytes),
+        preload=("service.untrusted",),
+        parallel=settings.inspect_parallel,
+    )
+    context = InspectionContext(
+        rings=keys.rings(settings), trust=keys.trust(settings), limits=media_limits(settings)
+    )
+    return Inspector(isolator, context)
+
+
+def log_decision(services: Services, decision: Decision) -> None:
+    """Keep what the guard decided."""
+    services.decisions.add(decision)
+    log.info("decision %s: %s %s", decision.decision_id, decision.outcome, decision.reason)
