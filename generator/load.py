@@ -16,6 +16,7 @@ import torch
 
 from generator.errors import LeakError, LoadError
 from generator.systems import EMBEDDED, Seam, SystemSpec, system_for_pipeline, system_named
+from generator.tiny import TinyError, weights_folder
 
 LEAKING_OPTIONS: Final = {
     "output_type": "it decides whether the decoder runs at all",
@@ -33,7 +34,6 @@ LEAKING_OPTIONS: Final = {
 _DENOISERS: Final = ("transformer", "transformer_2", "unet")
 _WEIGHTS: Final = (".safetensors", ".json", ".model", ".txt")
 _BLOB_NAME: Final = re.compile(r"[0-9a-f]{64}")
-_SETTINGS: Final = ("width", "height", "frames", "fps", "steps", "guidance", "max_sequence_length")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,11 +189,10 @@ def _spec_of_folder(folder: Path) -> SystemSpec:
 
 
 def _embedded(spec: SystemSpec) -> tuple[SystemSpec, Path]:
-    from generator.tiny import load_settings, weights_folder
-
-    settings = load_settings()
-    own = {name: getattr(settings, name) for name in _SETTINGS}
-    return replace(spec, **own), weights_folder()
+    try:
+        return spec, weights_folder()
+    except TinyError as error:
+        raise LoadError(f"{spec.name}: {error}") from error
 
 
 def _snapshot(spec: SystemSpec, *, download: bool) -> Path:

@@ -8,12 +8,13 @@ model cards name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from generator.errors import LoadError, RequestError
 from generator.request import MAX_FRAMES, MediaFormat, MediaKind, Request
+from generator.tiny import load_settings
 
 EMBEDDED: Final = "assay-tiny"
 """The system whose weights ship in this package."""
@@ -216,12 +217,8 @@ SYSTEMS: Final[tuple[SystemSpec, ...]] = (
         _WAN,
         name=EMBEDDED,
         source="",
-        frames=33,
-        fps=12,
         size_multiple=32,
-        steps=12,
-        guidance=3.0,
-        max_sequence_length=64,
+        **asdict(load_settings()),
     ),
     _WAN,
     replace(_WAN, name="wan2.1-t2v-14b", source="Wan-AI/Wan2.1-T2V-14B-Diffusers"),

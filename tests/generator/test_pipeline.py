@@ -13,6 +13,7 @@ from PIL import Image
 from skimage import data
 
 import generator.pipeline as pipeline_module
+import generator.sign as sign_module
 from generator import (
     MediaFormat,
     MediaKind,
@@ -26,8 +27,9 @@ from generator import (
 from generator.digests import parameters_digest, prompt_digest
 from generator.errors import BindingError, Cancelled
 from generator.facts import parameters
+from generator.sample import sample
 from guard import PolicyViolation
-from provenance import InMemoryRegistry, inspect_media, judge
+from provenance import InMemoryRegistry, inspect_media, judge, read_manifest
 from provenance.report import Verdict
 from tests.generator.conftest import MASTER, MEDIA_ID, PROMPT_KEY, Desk
 from watermark import Detector, KeyRing, MediaLimits, Strength, open_media
@@ -180,7 +182,7 @@ def test_broken_pictures_are_not_released(safe_image: SafeGenerator, desk: Desk)
 def test_a_result_of_another_size_is_refused(
     safe_wan: SafeGenerator, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = pipeline_module.sample
+    plain = sample
 
     def short(*args: Any, **options: Any) -> Any:
         marked = plain(*args, **options)
@@ -224,10 +226,7 @@ def test_a_manifest_that_does_not_agree_with_the_picture_is_refused(
     break_: Callable[[Any], Any],
     words: str,
 ) -> None:
-    import generator.sign as sign_module
-
-    plain = sign_module.read_manifest
-    monkeypatch.setattr(sign_module, "read_manifest", lambda *args: break_(plain(*args)))
+    monkeypatch.setattr(sign_module, "read_manifest", lambda *args: break_(read_manifest(*args)))
     with pytest.raises(BindingError, match=words):
         safe_image.generate(PICTURE, MEDIA_ID, register=desk)
     _nothing_came_out(safe_image, desk)

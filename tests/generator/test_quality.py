@@ -73,6 +73,6 @@ def test_no_pictures_is_an_error(shape: tuple[int, ...]) -> None:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared media are not beside this checkout")
 @pytest.mark.parametrize("name", ["wan21.mp4", "seeking.mp4", "car.mp4"])
 def test_real_clips_pass(name: str) -> None:
-    frames = np.stack([frame for frame in islice(open_media(SHARED / name).frames(), 36)])
+    frames = np.stack(list(islice(open_media(SHARED / name).frames(), 36)))
     report = check_quality(frames, QualityRules())
     assert report.flash < 2.0
