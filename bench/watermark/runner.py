@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import watermark
+from bench.watermark import peers
 from bench.watermark.attacks import Attack, Frames, Kind, kinds_of
 from bench.watermark.media import Medium
 from bench.watermark.metrics import canonical_to_pixels, geometry_error, psnr, ssim
@@ -69,11 +70,18 @@ class Unit:
     build: str
     weights: Path | None = None
 
+    def identity(self, attack: Attack) -> tuple[str, ...]:
+        """The identity of the cell that `attack` gives."""
+        return identity(
+            self.system, self.medium.name, attack.name, self.trial, self.build, setup_of(self.medium)
+        )
 
-def build_digest() -> str:
-    """Twelve hex digits over the source of the mark: they change when its results may."""
+
+def build_of(system: str) -> str:
+    """Twelve hex digits over the source that a system's results depend on: they change when its results may."""
+    own = sorted(Path(watermark.__file__).parent.glob("*.py"))
     digest = hashlib.sha256()
-    for path in sorted(Path(watermark.__file__).parent.glob("*.py")):
+    for path in own if system == "assay" else [Path(peers.__file__)]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -90,44 +98,25 @@ def plan(
     trials: Sequence[Trial],
     *,
     done: set[tuple[str, ...]],
-    build: str,
+    builds: dict[str, str],
     weights: Path | None = None,
 ) -> list[Unit]:
     """Units still to do, breadth first: every medium meets every attack once before any trial is repeated."""
-    units = []
-    for trial in trials:
-        for medium in media:
-            for name in systems:
-                todo = _missing(
-                    name, medium, attacks[medium.kind], trial, done=done, build=build, weights=weights
-                )
-                units += [Unit(name, medium, trial, part, build, weights) for part in _parts(todo)]
-    return units
+    everything = [
+        Unit(name, medium, trial, attacks[medium.kind], builds[name], weights)
+        for trial in trials
+        for medium in media
+        for name in systems
+        if medium.kind in load_system(name, weights).kinds
+    ]
+    return [part for unit in everything for part in _parts(unit, done)]
 
 
-def _missing(
-    name: str,
-    medium: Medium,
-    attacks: tuple[Attack, ...],
-    trial: Trial,
-    *,
-    done: set[tuple[str, ...]],
-    build: str,
-    weights: Path | None,
-) -> tuple[Attack, ...]:
-    if medium.kind not in load_system(name, weights).kinds:
-        return ()
-    setup = setup_of(medium)
-    return tuple(
-        attack
-        for attack in attacks
-        if medium.kind in kinds_of(attack)
-        and identity(name, medium.name, attack.name, trial, build, setup) not in done
-    )
-
-
-def _parts(attacks: tuple[Attack, ...]) -> Iterator[tuple[Attack, ...]]:
-    return (attacks[start : start + UNIT_ATTACKS] for start in range(0, len(attacks), UNIT_ATTACKS))
+def _parts(unit: Unit, done: set[tuple[str, ...]]) -> Iterator[Unit]:
+    """The unit without what is done, in pieces of `UNIT_ATTACKS`."""
+    todo = tuple(x for x in unit.attacks if unit.medium.kind in kinds_of(x) and unit.identity(x) not in done)
+    for start in range(0, len(todo), UNIT_ATTACKS):
+        yield replace(unit, attacks=todo[start : start + UNIT_ATTACKS])
 
 
 def seed_of(medium: str, attack: str, trial: Trial) -> int:
@@ -227,8 +216,3 @@ def trials_of(keys: int, messages: int) -> list[Trial]:
     """`keys` x `messages` trials, the diagonal first, so that a short run still changes both."""
     every = [Trial(key, message) for key in range(keys) for message in range(messages)]
     return sorted(every, key=lambda trial: ((trial.key - trial.message) % messages, trial.key))
-
-
-def with_frames(medium: Medium, frames: int) -> Medium:
-    """The same medium, cut shorter."""
-    return replace(medium, frames=min(medium.frames, frames))

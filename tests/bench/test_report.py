@@ -18,15 +18,19 @@ from bench.watermark.suite import Promise
 
 
 def cells() -> list[Cell]:
-    return [
-        Cell(
+    def one(system: str, medium: str, kind: str, quality: int) -> Cell:
+        accuracy = None if system == "assay" else 0.9
+        return Cell(
             system, medium, kind, f"jpeg {quality}", 0, 0, "b", "512", quality > 20, -quality / 2, "detected", 0.2,
-            43.1, 0.995, None if system == "assay" else 0.9, 0.1,
-        )
+            43.1, 0.995, accuracy, 0.1,
+        )  # fmt: skip
+
+    return [
+        one(system, medium, kind, quality)
         for system in ("assay", "peer <one>")
         for medium, kind in (("photo & co", "image"), ("clip", "video"))
         for quality in (10, 50, 90)
-    ]  # fmt: skip
+    ]
 
 
 def test_a_report_is_one_file_and_escapes_names(tmp_path: Path) -> None:
