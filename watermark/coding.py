@@ -17,7 +17,7 @@ GENERATORS = (0o463, 0o535, 0o733, 0o745)
 MEMORY = 8
 STATES = 1 << MEMORY
 CODED_BITS = MESSAGE_BITS * len(GENERATORS)
-Soft = NDArray[np.float32]
+Soft = NDArray[np.floating]
 
 
 def encode(bits: Bits) -> Bits:
@@ -50,21 +50,47 @@ _FROM = np.stack([np.arange(STATES) >> 1, np.arange(STATES) >> 1 | STATES >> 1])
 _REGISTER = _FROM << 1 | (np.arange(STATES) & 1)
 
 
+def best_correlations(soft: Soft) -> Soft:
+    """For received words, float [n, 256], positive where a coded 0 is likelier: what the best path through
+    the code correlates to, float32 [n]. No code word exceeds it, but for paths that a single circulation
+    leaves unsettled.
+    """
+    branch = _branches(soft)
+    metric = np.zeros((len(soft), STATES), np.float32)
+    for step in range(MESSAGE_BITS):
+        metric = _advance(metric, branch[:, step])
+    start = metric
+    for step in range(MESSAGE_BITS):
+        metric = _advance(metric, branch[:, step])
+    best: Soft = metric.max(axis=1) - start.max(axis=1)
+    return best
+
+
+def _branches(soft: Soft) -> Soft:
+    """Metric of each transition: float32 [n, 64, 2, 256] by step, predecessor and new state."""
+    branches: Soft = (soft.reshape(-1, MESSAGE_BITS, 4).astype(np.float32) @ _EDGES.T)[..., _REGISTER]
+    return branches
+
+
+def _advance(metric: Soft, branch: Soft) -> Soft:
+    advanced: Soft = np.maximum(metric[:, _FROM[0]] + branch[:, 0], metric[:, _FROM[1]] + branch[:, 1])
+    return advanced
+
+
 def decode_list(soft: Soft, list_size: int = 4) -> tuple[Bits, Soft]:
     """Candidate messages for one received word, best first.
 
-    `soft` is float [256], positive where a coded 0 is likelier. Returns uint8 [n, 64] and their
-    correlations with `soft`, float32 [n]; n >= 0, at most 256 * `list_size`, without repeats.
+    `soft` is float [256], positive where a coded 0 is likelier. Returns uint8 [n, 64] and their correlations
+    with `soft`, float32 [n]; n >= 0, at most 256 * `list_size`, without repeats.
     """
-    branch = (soft.reshape(MESSAGE_BITS, 4) @ _EDGES.T)[:, _REGISTER]  # [64, 2, 256]
-    first, _ = _circulate(np.zeros((STATES, 1), np.float32), branch, 1)
+    branch = _branches(soft)[0]
+    metric = np.zeros((1, STATES), np.float32)
+    for step in range(MESSAGE_BITS):
+        metric = _advance(metric, branch[None, step])
     start = np.full((STATES, list_size), -np.inf, np.float32)
-    start[:, 0] = first[:, 0]
+    start[:, 0] = metric[0]
     metric, choices = _circulate(start, branch, list_size)
-    messages = _trace_back(metric, choices, list_size)
-    if not len(messages):
-        return messages, np.empty(0, np.float32)
-    messages = np.unique(messages, axis=0)
+    messages = np.unique(_trace_back(metric, choices, list_size), axis=0)
     scores = correlate(messages, soft)
     order = np.argsort(-scores, kind="stable")
     return messages[order], scores[order]
@@ -76,7 +102,8 @@ def correlate(messages: Bits, soft: Soft) -> Soft:
         np.int64
     )
     registers = history @ (1 << np.arange(MEMORY + 1))  # [n, 64]
-    return np.einsum("nti,ti->n", _EDGES[registers], soft.reshape(MESSAGE_BITS, 4)).astype(np.float32)
+    scores: Soft = np.einsum("nti,ti->n", _EDGES[registers], soft.reshape(MESSAGE_BITS, 4)).astype(np.float32)
+    return scores
 
 
 def _circulate(metric: Soft, branch: Soft, list_size: int) -> tuple[Soft, NDArray[np.int16]]:
@@ -103,4 +130,5 @@ def _trace_back(metric: Soft, choices: NDArray[np.int16], list_size: int) -> Bit
         choice = choices[step, states, ranks]
         states = _FROM[choice // list_size, states]
         ranks = choice % list_size
-    return messages[states == ends]
+    closed: Bits = messages[states == ends]
+    return closed

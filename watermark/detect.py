@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from watermark.coding import best_correlations, decode_list
 from watermark.errors import DetectionError
 from watermark.frontend import Maps, accumulate
 from watermark.geometry import Geometry, aligned
 from watermark.keys import KeyRing, MarkKey
 from watermark.layout import CHANNELS, Chips, lay_chips
-from watermark.payload import MediaId
-from watermark.pilot import PilotProbe
-from watermark.soft_bits import read_chips, read_message
-from watermark.statistics import LOG10_P_DETECTED, LOG10_P_INCONCLUSIVE, Budget, message_log10_p
+from watermark.payload import MediaId, decode_payload
+from watermark.refine import Fit, Refiner
+from watermark.search import search
+from watermark.soft_bits import read_chips, soft_bits
+from watermark.statistics import (
+    LOG10_P_DETECTED,
+    LOG10_P_INCONCLUSIVE,
+    log10_multiplicity,
+    message_log10_p,
+)
+
+SEARCHED_GEOMETRIES = 4  # read after a search, per ring; each is a hypothesis per sub-key
+LIST_LENGTH = 32  # code words whose check is looked at: more would let a wrong one pass it by chance
+_GATE_SLACK = (
+    1.0  # decades: the best path through the trellis is a bound on code words, but for ties that it broke
+)
 
 
 class Band(StrEnum):
@@ -55,7 +68,7 @@ class _Candidate:
 
 
 class Detector:
-    """Looks for the marks of several rings, such as the epochs of a deployment. Holds keys; keep it on the
+    """Looks for the marks of several rings, such as the epochs of a deployment. Holds keys: keep it on the
     server.
     """
 
@@ -68,44 +81,68 @@ class Detector:
         self._chips: dict[MarkKey, tuple[Chips, ...]] = {}
 
     def detect(self, frames: Iterable[NDArray[np.uint8]]) -> Detection:
-        """Examine the frames, uint8 [H, W, 3] sRGB, of one picture or clip.
+        """Examine the frames, uint8 [H, W, 3] sRGB, of one picture or clip, read once and in order.
 
         Raises `DetectionError` for no frames, or frames that are not pictures of one size.
         """
         maps = accumulate(frames)
-        best = self._fast_path(maps)
+        best = self._examine(maps, self._aligned)
+        if best is None or best.log10_p > LOG10_P_DETECTED:
+            best = min(filter(None, (best, self._examine(maps, self._searched))), key=_log10_p, default=None)
         return _verdict(best, maps.frames)
 
-    def _fast_path(self, maps: Maps) -> _Candidate | None:
-        geometries = [aligned(maps.height, maps.width, mirrored=mirrored) for mirrored in (False, True)]
-        tests = len(geometries) * sum(ring.subkeys for ring in self._rings)
-        multiplicity = Budget(tests, share=0.5).log10_multiplicity
-        candidates = [
-            candidate
-            for ring in self._rings
-            for probe in [PilotProbe.of(maps, ring.pilot_seed)]
-            for geometry in geometries
-            for candidate in self._read(maps, ring, geometry, probe, multiplicity)
-        ]
-        return min(candidates, key=lambda c: c.log10_p, default=None)
+    def _examine(self, maps: Maps, propose: Callable[[Maps, KeyRing], list[Fit]]) -> _Candidate | None:
+        """Read every sub-key at the geometries that `propose` gives for each ring. Each of the two stages
+        may spend half of the false-positive probability, whatever the other found.
+        """
+        proposals = [(ring, fit) for ring in self._rings for fit in propose(maps, ring)]
+        tests = sum(ring.subkeys for ring, _ in proposals)
+        multiplicity = log10_multiplicity(tests, share=0.5)
+        candidates = [self._read(maps, ring, fit, multiplicity) for ring, fit in proposals]
+        return min(filter(None, candidates), key=_log10_p, default=None)
 
-    def _read(
-        self, maps: Maps, ring: KeyRing, geometry: Geometry, probe: PilotProbe, multiplicity: float
-    ) -> list[_Candidate]:
-        strengths = probe.strengths(geometry.canonical_to_pixels)
-        values = read_chips(maps, geometry.canonical_to_pixels, strengths)
-        found = []
-        for key in self._keys[ring]:
-            message = read_message(values, self._laid(key), key.payload_seed)
-            if message is not None:
-                log10_p = message_log10_p(message.t, multiplicity)
-                found.append(_Candidate(log10_p, message.media_id, key, geometry))
-        return found
+    @staticmethod
+    def _aligned(maps: Maps, ring: KeyRing) -> list[Fit]:
+        refiner = Refiner.of(maps, ring.pilot_seed)
+        return [
+            refiner.measure(aligned(maps.height, maps.width, mirrored=mirrored)) for mirrored in (False, True)
+        ]
+
+    @staticmethod
+    def _searched(maps: Maps, ring: KeyRing) -> list[Fit]:
+        return search(maps, ring.pilot_seed, SEARCHED_GEOMETRIES)
+
+    def _read(self, maps: Maps, ring: KeyRing, fit: Fit, multiplicity: float) -> _Candidate | None:
+        values = read_chips(maps, fit.canonical_to_pixels, fit.strengths)
+        keys = self._keys[ring]
+        soft = np.stack([soft_bits(values, self._laid(key)) for key in keys])
+        bounds = [message_log10_p(float(t), multiplicity) for t in best_correlations(soft)]
+        promising = [i for i, bound in enumerate(bounds) if bound <= LOG10_P_INCONCLUSIVE + _GATE_SLACK]
+        candidates = [self._decode(soft[i], keys[i], fit, multiplicity) for i in promising]
+        return min(filter(None, candidates), key=_log10_p, default=None)
+
+    @staticmethod
+    def _decode(soft: NDArray[np.float32], key: MarkKey, fit: Fit, multiplicity: float) -> _Candidate | None:
+        messages, scores = decode_list(soft)
+        for bits, t in zip(messages[:LIST_LENGTH], scores[:LIST_LENGTH], strict=True):
+            media_id = decode_payload(bits, key.payload_seed)
+            if media_id is not None:
+                return _Candidate(
+                    message_log10_p(float(t), multiplicity),
+                    media_id,
+                    key,
+                    Geometry.of(fit.canonical_to_pixels),
+                )
+        return None
 
     def _laid(self, key: MarkKey) -> tuple[Chips, ...]:
         if key not in self._chips:
             self._chips[key] = tuple(lay_chips(key.payload_seed, channel) for channel in CHANNELS)
         return self._chips[key]
+
+
+def _log10_p(candidate: _Candidate) -> float:
+    return candidate.log10_p
 
 
 def _verdict(best: _Candidate | None, frames: int) -> Detection:

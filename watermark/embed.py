@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from watermark.errors import EmbeddingError
 from watermark.keys import MarkKey
-from watermark.mask import Strength, amplitudes
+from watermark.mask import DEFAULT_STRENGTH, Strength, amplitudes
 from watermark.pattern import render
 from watermark.payload import MediaId
 
@@ -26,7 +26,7 @@ class Mark:
 
     key: MarkKey
     media_id: MediaId
-    strength: Strength = Strength()
+    strength: Strength = DEFAULT_STRENGTH
 
     def apply(self, frames: Tensor, *, clip: bool | None = None) -> Tensor:
         """Marked copies of `frames`, [F, 3, H, W] float in [0, 1], sRGB; same shape, dtype and device.

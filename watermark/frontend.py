@@ -111,7 +111,8 @@ def _whitening(shape: tuple[int, int], channel: Channel) -> Plane:
 def frequency_grid(shape: tuple[int, int], channel: Channel) -> NDArray[np.float64]:
     """Radial frequency, cycles per chip of an uncropped picture, of each bin of `rfft2` of a map."""
     per_chip = min(shape) / channel.per_short_side
-    return np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :]) * per_chip
+    grid: NDArray[np.float64] = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])
+    return grid * per_chip
 
 
 def _normalise(plane: Plane) -> Plane:
@@ -123,7 +124,10 @@ def _normalise(plane: Plane) -> Plane:
 
 def _cancel_host(blue: Plane, luma: Plane, red: Plane) -> Plane:
     """Take out of Cb what Y and Cr foretell of it in a local window (least squares with a ridge)."""
-    box = lambda a, b: _box(a * b, _REGRESSION_WINDOW)  # noqa: E731
+
+    def box(a: Plane, b: Plane) -> Plane:
+        return _box(a * b, _REGRESSION_WINDOW)
+
     yy, rr, yr = box(luma, luma) + _RIDGE, box(red, red) + _RIDGE, box(luma, red)
     by, br = box(blue, luma), box(blue, red)
     determinant = yy * rr - yr * yr

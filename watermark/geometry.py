@@ -9,46 +9,46 @@ from numpy.typing import NDArray
 
 from watermark.layout import SHORT_SIDE
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Geometry:
     """`canonical_to_pixels` is the 3 x 3 homography from canonical units (short side of the marked original
     64, origin its centre, y down) to pixel centres of the examined picture (the first pixel is at 0, 0).
-    `mirrored` says whether it turns the picture over; the matrix contains that already.
     """
 
     canonical_to_pixels: Matrix
-    mirrored: bool
+    mirrored: bool  # whether the picture was turned over; the matrix contains that already
+
+    @staticmethod
+    def of(canonical_to_pixels: Matrix) -> Geometry:
+        """The geometry of a homography, which is mirrored if it turns the picture over."""
+        return Geometry(canonical_to_pixels, bool(np.linalg.det(canonical_to_pixels[:2, :2]) < 0))
 
     @property
     def scale(self) -> float:
-        """Short sides of the original per short side that the picture would have had uncropped: pixels per
-        unit.
-        """
+        """Pixels of the examined picture per canonical unit, at its centre."""
         return float(np.sqrt(abs(np.linalg.det(self.canonical_to_pixels[:2, :2]))))
 
     @property
     def rotation(self) -> float:
-        """Degrees, clockwise as seen, of the original's x axis (or its mirror image) in the picture."""
+        """Degrees, clockwise as seen, by which the original's vertical axis was turned: -180 to 180."""
         a = self.canonical_to_pixels
-        sign = -1.0 if self.mirrored else 1.0
-        return float(np.degrees(np.arctan2(sign * a[1, 0], sign * a[0, 0])))
+        return float(np.degrees(np.arctan2(-a[0, 1], a[1, 1])))
 
 
-def aligned(height: int, width: int, *, mirrored: bool = False) -> Geometry:
-    """The geometry of a picture that was at most resized, or mirrored left to right."""
+def aligned(height: int, width: int, *, mirrored: bool = False) -> Matrix:
+    """Canonical units to pixels for a picture that was at most resized, or mirrored left to right."""
     unit = min(height, width) / SHORT_SIDE
     flip = -1.0 if mirrored else 1.0
-    matrix = np.array([[flip * unit, 0, (width - 1) / 2], [0, unit, (height - 1) / 2], [0, 0, 1]])
-    return Geometry(matrix, mirrored)
+    return np.array([[flip * unit, 0, (width - 1) / 2], [0, unit, (height - 1) / 2], [0, 0, 1]])
 
 
-def project(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def project(matrix: Matrix, points: Matrix) -> Matrix:
     """Map points [..., 2] as (x, y) through a homography."""
     mapped = points @ matrix[:, :2].T + matrix[:, 2]
-    projected: NDArray[np.float64] = mapped[..., :2] / mapped[..., 2:]
+    projected: Matrix = mapped[..., :2] / mapped[..., 2:]
     return projected
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 import torch
@@ -24,12 +24,14 @@ class DecodeRecord:
 
     calls: int = 0
     marked: int = 0
+    _inside: bool = field(default=False, repr=False)
 
     def require(self) -> None:
         """Raise `EmbeddingError` unless something was decoded, and with it marked."""
         if self.calls == 0 or self.marked == 0:
             raise EmbeddingError(
-                "nothing was decoded, so nothing is marked; ask the pipeline for pictures, not output_type='latent'"
+                "nothing was decoded, so nothing is marked; "
+                "ask the pipeline for pictures, not output_type='latent'"
             )
 
 
@@ -68,8 +70,14 @@ def _refuse_what_would_shadow(vae: Any) -> None:
 
 def _marked_class(original: type[Any], mark: Mark, record: DecodeRecord) -> type[Any]:
     def decode(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if record._inside:  # the VAE's own decode calls itself for slices: only the whole is marked
+            return original.decode(self, *args, **kwargs)
         record.calls += 1
-        output = original.decode(self, *args, **kwargs)
+        record._inside = True
+        try:
+            output = original.decode(self, *args, **kwargs)
+        finally:
+            record._inside = False
         marked, frames = _mark_output(output, mark)
         record.marked += frames
         return marked

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -114,7 +115,7 @@ def _check_master(master: bytes) -> None:
         raise KeyRingError(
             "the master key repeats a few bytes; give random bytes, for example secrets.token_bytes(32)"
         )
-    steps = {(b - a) % 256 for a, b in zip(master, master[1:], strict=False)}
+    steps = {(b - a) % 256 for a, b in pairwise(master)}
     if len(steps) == 1:
         raise KeyRingError("the master key counts in equal steps; give random bytes")
     if _is_typed_text(master):

@@ -20,7 +20,7 @@ BLOCK = (
     16  # chips: a block of 16 x 16 holds each of the 256 coded bits once, so a crop of any block can be read
 )
 PILOT_WAVES = 48
-PILOT_SHARE = 0.2  # of the energy of a channel
+PILOT_SHARE = 0.25  # of the energy of a channel
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Channel:
 # 48 chips per short side in Cb and 96 in Y: the bands that H.264 at CRF 28 leaves most of (measured, see
 # the spec).
 LUMA = Channel("Y", 288, 12.0, 36.0)
-CHROMA = Channel("Cb", 144, 9.0, 22.0)
+CHROMA = Channel("Cb", 144, 16.0, 28.0)
 CHANNELS = (LUMA, CHROMA)
 
 

@@ -15,3 +15,6 @@ class MediaLimits:
     max_pixels: int = 50_000_000  # per frame: 8K is 33 million, a camera picture 48 million
     max_frames: int = 36_000  # ten minutes at 60 per second
     max_seconds: float = 600.0
+
+
+DEFAULT_LIMITS = MediaLimits()

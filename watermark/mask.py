@@ -16,6 +16,8 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 # Power of the change in R, G and B, averaged, per unit power in Cb: (0.344^2 + 1.772^2) / 3 (BT.601).
 CHROMA_POWER = 1.086
+STILL_PSNR = 42.0  # dB
+CLIP_PSNR = 44.0  # dB: frames add up in the detector, and the eye dwells on clips
 _GREY_LEVELS = 255.0
 _TEXTURE_WINDOW = 5  # samples of the mask grid, about one Cb chip
 _ERODE = 7
@@ -46,8 +48,7 @@ class Strength:
         )  # the pattern's own power scatters
 
 
-STILL_PSNR = 42.0
-CLIP_PSNR = 44.0
+DEFAULT_STRENGTH = Strength()
 
 
 def amplitudes(small: Tensor, strength: Strength, *, clip: bool) -> tuple[Tensor, Tensor]:

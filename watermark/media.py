@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from watermark import clips, stills
 from watermark.errors import MediaError
-from watermark.limits import MIN_SIDE, MediaLimits
+from watermark.limits import DEFAULT_LIMITS, MIN_SIDE, MediaLimits
 
 Frame = NDArray[np.uint8]
 _SNIFF_BYTES = 64
@@ -53,7 +53,7 @@ class Media:
         return self._read(stride)
 
 
-def open_media(path: Path, limits: MediaLimits = MediaLimits()) -> Media:
+def open_media(path: Path, limits: MediaLimits = DEFAULT_LIMITS) -> Media:
     """Open JPEG, PNG, WebP, AVIF, GIF, MP4, MOV, WebM or Matroska. Animated pictures are clips.
 
     Raises `MediaError` for a file that is missing, empty, not of these types, broken, or beyond `limits`.

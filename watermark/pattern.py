@@ -24,8 +24,8 @@ from watermark.layout import (
 from watermark.payload import MediaId, encode_payload
 
 _OVERSAMPLING = 4  # samples per chip of the torus on which pulses are laid before resampling
-Grid = NDArray[np.float64]
-Plane = NDArray[np.float32]
+Grid = NDArray[np.floating]
+Plane = NDArray[np.floating]
 
 
 @lru_cache(maxsize=4)
@@ -55,7 +55,8 @@ def _render_channel(key: MarkKey, coded: Grid, channel: Channel, y: Grid, x: Gri
     amplitudes = chips.signs * coded[chips.bits]
     payload = _resample(_pulses(amplitudes, channel), y, x, channel)
     waves = render_pilot(lay_pilot(key.pilot_seed, channel), y, x)
-    return (np.sqrt(1 - PILOT_SHARE) * payload + np.sqrt(PILOT_SHARE) * waves).astype(np.float32)
+    pattern: Plane = np.sqrt(1 - PILOT_SHARE) * payload + np.sqrt(PILOT_SHARE) * waves
+    return pattern.astype(np.float32)
 
 
 def render_pilot(pilot: Pilot, y: Grid, x: Grid) -> Grid:
@@ -96,5 +97,7 @@ def _gather(values: Plane, at: Grid, channel: Channel) -> Plane:
         (0.5 * t - 0.5) * t * t,
     )
     size = len(values)
-    total: Plane = sum(w * values[(base + k - 1) % size] for k, w in enumerate(weights))
+    total = np.zeros((len(at), *values.shape[1:]), np.float32)
+    for k, weight in enumerate(weights):
+        total += weight * values[(base + k - 1) % size]
     return total

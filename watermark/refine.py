@@ -1,7 +1,7 @@
 """Holding the pilot of a ring against the maps of a medium, and bending the geometry until it fits.
 
-Within a small window a wrong geometry is a shift, which turns the phase of each wave. So the maps are reduced once to
-one complex number per wave and window, and a homography is fitted to those by Gauss-Newton.
+Within a small window a wrong geometry is a shift, which turns the phase of each wave. So the maps are
+reduced once to one complex number per wave and window, and a homography is fitted to those by Gauss-Newton.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ _STEPS = 6  # Gauss-Newton steps per reduction
 _ANSWER_CAP = 4.0  # noise deviations of a wave over the whole map: a stronger answer is a line in the picture
 _REACH = SHORT_SIDE / 2  # canonical units in which the fitted displacement is expressed
 _PRIOR = np.array([0.02, 0.3, 0.3, 0.02, 0.3, 0.3, 3.0, 3.0])  # ridge: perspective is rarer than shift
-Real = NDArray[np.float64]
+Real = NDArray[np.floating]
 Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A geometry and the pilot's coherent answer there per channel, Y and Cb, in deviations of an unmarked picture."""
+    """A geometry and the pilot's coherent answer there per channel, Y and Cb, in deviations of an unmarked
+    picture.
+    """
 
     canonical_to_pixels: Matrix
     strengths: Real
@@ -37,7 +39,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Reduced:
-    """Answers of the waves of both channels, complex [96, 16] (wave, window), at work positions `centres` [16, 2]."""
+    """Answers of the waves of both channels, complex [96, 16] (wave, window), at work positions `centres`
+    [16, 2].
+    """
 
     answers: Complex
     centres: Real
@@ -76,14 +80,17 @@ class Refiner:
         return Fit(np.linalg.inv(self.to_work) @ np.linalg.inv(inverse), strengths)
 
     def _reduce(self, inverse: Matrix) -> _Reduced:
-        """Fourier sums of each window at the frequencies that the waves have at its centre, by the middle's Jacobian."""
+        """Fourier sums of each window at the frequencies that the waves have at its centre, by the middle's
+        Jacobian.
+        """
         height, width = self.planes[0].shape
         rows, columns = _split(height), _split(width)
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         jacobian = _jacobian(inverse, middle) / SHORT_SIDE
         centres = np.array([[(c[0] + c[-1]) / 2, (r[0] + r[-1]) / 2] for r in rows for c in columns])
         answers = [
-            _window_sums(plane, pilot.frequencies @ jacobian, rows, columns) / _deviation(noise, pilot, jacobian, plane)
+            _window_sums(plane, pilot.frequencies @ jacobian, rows, columns)
+            / _deviation(noise, pilot, jacobian, plane)
             for plane, pilot, noise in zip(self.planes, self.pilots, self.noise, strict=True)
         ]
         joined = np.concatenate(answers)
@@ -91,9 +98,13 @@ class Refiner:
         return _Reduced(joined * np.minimum(1, _ANSWER_CAP / (total + 1e-9)), centres)
 
     def _turned(self, reduced: _Reduced, inverse: Matrix) -> Complex:
-        """Answers with the expected phases taken out: real and positive where the pilot lies as `inverse` says."""
+        """Answers with the expected phases taken out: real and positive where the pilot lies as `inverse`
+        says.
+        """
         at = project(inverse, reduced.centres)
-        phases = [2 * np.pi / SHORT_SIDE * pilot.frequencies @ at.T + pilot.phases[:, None] for pilot in self.pilots]
+        phases = [
+            2 * np.pi / SHORT_SIDE * pilot.frequencies @ at.T + pilot.phases[:, None] for pilot in self.pilots
+        ]
         turned: Complex = reduced.answers * np.exp(-1j * np.concatenate(phases))
         return turned
 
@@ -105,7 +116,9 @@ class Refiner:
         """One Gauss-Newton step as a homography in canonical units, to be applied after `inverse`."""
         turned = self._turned(reduced, inverse)
         frequencies = np.concatenate([pilot.frequencies for pilot in self.pilots]) * (2 * np.pi / SHORT_SIDE)
-        basis = _basis(project(inverse, reduced.centres) / _REACH)[:, :, :parameters]  # [windows, 2, parameters]
+        basis = _basis(project(inverse, reduced.centres) / _REACH)[
+            :, :, :parameters
+        ]  # [windows, 2, parameters]
         slopes = np.einsum("kd,wdp->kwp", frequencies, basis)
         gradient = np.einsum("kw,kwp->p", turned.imag, slopes)
         weight = np.maximum(turned.real, 0.25 * np.abs(turned))
@@ -129,7 +142,8 @@ def _deviation(noise: NDArray[np.float32], pilot: Pilot, jacobian: Real, plane: 
     waves = np.where(waves[:, :1] < 0, -waves, waves)
     row = np.rint(waves[:, 1] * height).astype(int) % height
     column = np.minimum(np.rint(waves[:, 0] * width).astype(int), noise.shape[1] - 1)
-    return np.sqrt(noise[row, column].astype(np.float64))[:, None]
+    deviation: Real = np.sqrt(noise[row, column].astype(np.float64))
+    return deviation[:, None]
 
 
 def _split(size: int) -> list[NDArray[np.int64]]:
@@ -164,7 +178,9 @@ def _jacobian(homography: Matrix, point: Real) -> Real:
 
 
 def _basis(at: Real) -> Real:
-    """Displacement at points [n, 2] per parameter: x shift and slopes, y shift and slopes, two of perspective."""
+    """Displacement at points [n, 2] per parameter: x shift and slopes, y shift and slopes, two of
+    perspective.
+    """
     x, y = at[:, 0], at[:, 1]
     zero, one = np.zeros_like(x), np.ones_like(x)
     along_x = np.stack([one, x, y, zero, zero, zero, x * x, x * y], axis=-1)
@@ -173,7 +189,9 @@ def _basis(at: Real) -> Real:
 
 
 def _as_homography(step: Real) -> Matrix:
-    """The homography with the displacement `step` to first order. A limit keeps one bad step from running away."""
+    """The homography with the displacement `step` to first order. A limit keeps one bad step from running
+    away.
+    """
     a = np.clip(step, -1.5, 1.5)
     r = _REACH
     return np.array(

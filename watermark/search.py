@@ -1,9 +1,9 @@
 """Blind search for the geometry of a mark (docs/spec/watermark.md, 9.3).
 
-The pilot of a ring is a handful of plane waves. A shift of the picture changes their phases alone, so the power
-spectrum, taken once, answers every scale, rotation and reflection by looking up one bin per wave. The best of those
-are then tried at every shift with the phases, and the best of these are refined.
-Only the pilot is consulted. The signs of the payload chips are independent of it, so however long the search, only
+The pilot of a ring is a handful of plane waves. A shift of the picture changes their phases alone, so the
+power spectrum, taken once, answers every scale, rotation and reflection by looking up one bin per wave. The
+best of those are then tried at every shift with the phases, and the best of these are refined. Only the
+pilot is consulted. The signs of the payload chips are independent of it, so however long the search, only
 the geometries at which a message is read count as hypotheses.
 """
 
@@ -19,7 +19,7 @@ from scipy import fft, ndimage
 from watermark.frontend import Maps
 from watermark.geometry import Matrix
 from watermark.layout import CHANNELS, SHORT_SIDE, lay_pilot
-from watermark.refine import Refiner
+from watermark.refine import Fit, Refiner
 
 _MIN_ZOOM, _MAX_ZOOM, _ZOOM_STEP = 0.5, 3.4, 1.012
 _ANGLE_STEP = 0.75  # degrees; opposite directions share a power spectrum, so half a turn is searched
@@ -36,23 +36,16 @@ Complex = NDArray[np.complex64]
 
 @dataclass(frozen=True)
 class _Canvas:
-    """Spectra of both channels with phases counted from the picture's centre, in steps of `step` cycles per short side
-    as (y, x): `bins` complex64 [2, rows, columns] over the noise deviation, rows from -band to band, columns from 0."""
+    """Spectra of both channels with phases counted from the picture's centre, in steps of `step` cycles per
+    short side as (y, x): `bins` complex64 [2, rows, columns] over the noise deviation, rows from -band
+    to band, columns from 0.
+    """
 
     bins: Complex
     step: tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Found:
-    """A geometry at which the pilot answers: `strength` in standard deviations over both channels."""
-
-    canonical_to_pixels: Matrix
-    strength: float
-    strengths: NDArray[np.float64]
-
-
-def search(maps: Maps, pilot_seed: bytes, picks: int) -> list[Found]:
+def search(maps: Maps, pilot_seed: bytes, picks: int) -> list[Fit]:
     """The `picks` geometries at which the pilot answers most strongly, best first."""
     canvas = _canvas(maps)
     refiner = Refiner.of(maps, pilot_seed)
@@ -62,25 +55,27 @@ def search(maps: Maps, pilot_seed: bytes, picks: int) -> list[Found]:
     coarse.sort(key=lambda start: -start[0])
     to_pixels = np.linalg.inv(refiner.to_work)
     fits = [refiner.refine(to_pixels @ canonical_to_work) for _, canonical_to_work in coarse[:_REFINED_PICKS]]
-    found = [Found(fit.canonical_to_pixels, float(fit.strengths.sum() / np.sqrt(2)), fit.strengths) for fit in fits]
-    return sorted(found, key=lambda f: -f.strength)[:picks]
+    return sorted(fits, key=lambda fit: -fit.strengths.sum())[:picks]
 
 
 @dataclass(frozen=True)
 class _Hypotheses:
-    """Every linear map tried: `places` int32 [2][n, 48] into the flat canvas (its last cell stands for out of band)."""
+    """Every linear map tried: `places` int32 [2][n, 48] into the flat canvas (its last cell stands for out
+    of band).
+    """
 
     places: tuple[NDArray[np.int32], ...]
     shape: tuple[int, int, int]  # reflections, zooms, angles
 
 
-def _zooms() -> NDArray[np.float64]:
+def _zooms() -> NDArray[np.floating]:
     count = int(np.log(_MAX_ZOOM / _MIN_ZOOM) / np.log(_ZOOM_STEP)) + 1
     return _MIN_ZOOM * _ZOOM_STEP ** np.arange(count)
 
 
-def _angles() -> NDArray[np.float64]:
-    return np.radians(np.arange(0, 180, _ANGLE_STEP))
+def _angles() -> NDArray[np.floating]:
+    angles: NDArray[np.floating] = np.radians(np.arange(0, 180, _ANGLE_STEP))
+    return angles
 
 
 def _canvas(maps: Maps) -> _Canvas:
@@ -93,7 +88,9 @@ def _canvas(maps: Maps) -> _Canvas:
     bins = []
     for plane in planes:
         spectrum = fft.rfft2(plane, (rows, columns))
-        kept = np.concatenate([spectrum[-last_row:, : last_column + 1], spectrum[: last_row + 1, : last_column + 1]])
+        kept = np.concatenate(
+            [spectrum[-last_row:, : last_column + 1], spectrum[: last_row + 1, : last_column + 1]]
+        )
         power = np.abs(kept) ** 2
         kept /= np.sqrt(ndimage.uniform_filter(power, _NOISE_BINS, mode="nearest") + 1e-9)
         y = np.exp(2j * np.pi * np.arange(-last_row, last_row + 1) * ((height - 1) / 2 / rows))
@@ -110,8 +107,12 @@ def _hypotheses(pilot_seed: bytes, step: tuple[float, float], shape: tuple[int, 
         frequencies = lay_pilot(pilot_seed, channel).frequencies
         per_reflection = []
         for flip in (1.0, -1.0):
-            x = np.outer(np.cos(angles), flip * frequencies[:, 0]) - np.outer(np.sin(angles), frequencies[:, 1])
-            y = np.outer(np.sin(angles), flip * frequencies[:, 0]) + np.outer(np.cos(angles), frequencies[:, 1])
+            x = np.outer(np.cos(angles), flip * frequencies[:, 0]) - np.outer(
+                np.sin(angles), frequencies[:, 1]
+            )
+            y = np.outer(np.sin(angles), flip * frequencies[:, 0]) + np.outer(
+                np.cos(angles), frequencies[:, 1]
+            )
             waves = np.stack([x, y], axis=-1)[None] / zooms[:, None, None, None]
             per_reflection.append(_places(waves, step, shape)[0])
         places.append(np.stack(per_reflection).reshape(-1, len(frequencies)))
@@ -119,7 +120,7 @@ def _hypotheses(pilot_seed: bytes, step: tuple[float, float], shape: tuple[int, 
 
 
 def _places(
-    waves: NDArray[np.float64], step: tuple[float, float], shape: tuple[int, int]
+    waves: NDArray[np.floating], step: tuple[float, float], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Flat canvas cells of waves [..., 2] as (x, y), and which of them are to be conjugated."""
     left = waves[..., 0] < 0
@@ -131,7 +132,9 @@ def _places(
 
 
 def _scores(canvas: _Canvas, table: _Hypotheses) -> NDArray[np.float32]:
-    """Excess power at the waves of each hypothesis: float32 [2, reflections, zooms, angles], luma and chroma."""
+    """Excess power at the waves of each hypothesis: float32 [2, reflections, zooms, angles], luma and
+    chroma.
+    """
     power = np.minimum(np.abs(canvas.bins) ** 2, _POWER_CAP).reshape(len(CHANNELS), -1) - 1
     power = np.pad(power, ((0, 0), (0, 1))).astype(np.float32)
     scores = [plane[places].sum(axis=1) for plane, places in zip(power, table.places, strict=True)]
@@ -142,9 +145,15 @@ def _pick(scores: NDArray[np.float32], shape: tuple[int, int, int]) -> list[tupl
     """Local maxima of both channels together, and of each alone, for pictures that lost the other."""
     chosen: dict[tuple[int, int, int], None] = {}
     for plane, picks in zip((scores.sum(axis=0), scores[1], scores[0]), _SPECTRAL_PICKS, strict=True):
-        peaks = np.where(plane == ndimage.maximum_filter(plane, (1, 5, 5), mode=("constant", "constant", "wrap")), plane, -np.inf)
+        peaks = np.where(
+            plane == ndimage.maximum_filter(plane, (1, 5, 5), mode=("constant", "constant", "wrap")),
+            plane,
+            -np.inf,
+        )
         order = np.argpartition(-peaks.ravel(), picks)[:picks]
-        chosen.update(dict.fromkeys(tuple(int(i) for i in np.unravel_index(place, shape)) for place in order))
+        for place in order:
+            flip, zoom, angle = np.unravel_index(place, shape)
+            chosen[int(flip), int(zoom), int(angle)] = None
     return list(chosen)
 
 
@@ -153,10 +162,10 @@ class _Aligner:
     """Finds the shift that belongs to a linear map: all shifts at once, as one product of phasors."""
 
     canvas: _Canvas
-    frequencies: NDArray[np.float64]
+    frequencies: NDArray[np.floating]
     down: Complex
     across: Complex
-    middle: NDArray[np.float64]
+    middle: NDArray[np.floating]
     unit: float
 
     @staticmethod
@@ -167,7 +176,9 @@ class _Aligner:
         phases = np.concatenate([pilot.phases for pilot in pilots])
         turn = -2j * np.pi / SHORT_SIDE
         down = np.exp(turn * np.outer(_shift_axis(1), frequencies[:, 1])).astype(np.complex64)
-        across = np.exp(turn * np.outer(frequencies[:, 0], _shift_axis(0)) - 1j * phases[:, None]).astype(np.complex64)
+        across = np.exp(turn * np.outer(frequencies[:, 0], _shift_axis(0)) - 1j * phases[:, None]).astype(
+            np.complex64
+        )
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         return _Aligner(canvas, frequencies, down, across, middle, min(height, width) / SHORT_SIDE)
 
@@ -181,7 +192,7 @@ class _Aligner:
             self._best_shift(answers.conj(), -linear * zoom),
         ]
 
-    def _answers(self, waves: NDArray[np.float64]) -> Complex:
+    def _answers(self, waves: NDArray[np.floating]) -> Complex:
         shape = self.canvas.bins.shape[1:]
         places, conjugate = _places(waves, self.canvas.step, (shape[0], shape[1]))
         flat = np.pad(self.canvas.bins.reshape(len(CHANNELS), -1), ((0, 0), (0, 1)))
@@ -191,19 +202,21 @@ class _Aligner:
         limited: Complex = bins * np.minimum(1, _ANSWER_CAP / (np.abs(bins) + 1e-9))
         return limited
 
-    def _best_shift(self, answers: Complex, linear: NDArray[np.float64]) -> tuple[float, Matrix]:
+    def _best_shift(self, answers: Complex, linear: NDArray[np.floating]) -> tuple[float, Matrix]:
         plane = (self.down @ (answers[:, None] * self.across)).real
         row, column = np.unravel_index(int(plane.argmax()), plane.shape)
-        centre = np.array([_shift_axis(0)[column], _shift_axis(1)[row]])  # canonical point at the picture's centre
+        centre = np.array(
+            [_shift_axis(0)[column], _shift_axis(1)[row]]
+        )  # canonical point at the picture's centre
         matrix = np.eye(3)
         matrix[:2, :2] = linear * self.unit
         matrix[:2, 2] = self.middle - matrix[:2, :2] @ centre
         return float(plane[row, column] * np.sqrt(2 / len(answers))), matrix
 
 
-def _rotation(angle: float) -> NDArray[np.float64]:
+def _rotation(angle: float) -> NDArray[np.floating]:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-def _shift_axis(axis: int) -> NDArray[np.float64]:
+def _shift_axis(axis: int) -> NDArray[np.floating]:
     return np.arange(-_SHIFT_RANGE[axis], _SHIFT_RANGE[axis] + _SHIFT_STEP / 2, _SHIFT_STEP)

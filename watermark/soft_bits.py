@@ -1,6 +1,4 @@
-"""From maps and a geometry to soft bits, and from soft bits to a message with its p-value
-(docs/spec/watermark.md, 9.4).
-"""
+"""From maps and a geometry to soft bits (docs/spec/watermark.md, 9.4)."""
 
 from __future__ import annotations
 
@@ -11,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from watermark.coding import CODED_BITS, decode_list
+from watermark.coding import CODED_BITS
 from watermark.frontend import Maps, frequency_grid
 from watermark.geometry import Matrix, project, work_scaling
 from watermark.layout import CHANNELS, SHORT_SIDE, TORUS, Channel, Chips, band_pass
-from watermark.payload import MediaId, decode_payload
 
 _BORDER = 1.0  # samples: chips nearer to the edge of the map are left out
 Values = NDArray[np.float32]
@@ -34,16 +31,8 @@ class ChipValues:
     values: Values
 
 
-@dataclass(frozen=True)
-class Message:
-    """A message whose check is right: its id and `t`, its correlation in standard deviations."""
-
-    media_id: MediaId
-    t: float
-
-
 def read_chips(
-    maps: Maps, canonical_to_pixels: Matrix, strengths: NDArray[np.float64]
+    maps: Maps, canonical_to_pixels: Matrix, strengths: NDArray[np.floating]
 ) -> tuple[ChipValues, ...]:
     """The chips of both channels at a geometry, weighted by how strongly the pilot answers in each."""
     to_work = work_scaling(maps.height, maps.width, *maps.luma.shape) @ canonical_to_pixels
@@ -56,26 +45,21 @@ def read_chips(
     return tuple(channels)
 
 
-def read_message(
-    chip_values: tuple[ChipValues, ...], chips: tuple[Chips, ...], payload_seed: bytes
-) -> Message | None:
-    """The message that a sub-key finds in chip values, or None where no code word near them has its check
-    right.
+def soft_bits(chip_values: tuple[ChipValues, ...], chips: tuple[Chips, ...]) -> Values:
+    """What a sub-key reads from chip values, in deviations of an unmarked picture.
+
+    float32 [256], positive where a coded 0 is likelier. For every code word c of +-1, sum(soft * c) is a
+    sum of independent random signs with fixed weights whose squares add up to 1, unless the picture carries
+    this sub-key.
     """
     soft = np.zeros(CODED_BITS)
-    power = 0.0
+    power = 1e-30
     for seen, laid in zip(chip_values, chips, strict=True):
         signed = seen.values * laid.signs.ravel()[seen.places]
         soft += np.bincount(laid.bits.ravel()[seen.places], weights=signed, minlength=CODED_BITS)
         power += float(np.sum(seen.values.astype(np.float64) ** 2))
-    if power == 0:
-        return None
-    candidates, scores = decode_list(soft.astype(np.float32))
-    for bits, score in zip(candidates, scores, strict=True):
-        media_id = decode_payload(bits, payload_seed)
-        if media_id is not None:
-            return Message(media_id, float(score) / np.sqrt(power))
-    return None
+    scaled: Values = (soft / np.sqrt(power)).astype(np.float32)
+    return scaled
 
 
 def _matched(plane: Values, to_work: Matrix, channel: Channel) -> Values:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from watermark.payload import ID_BITS
 
@@ -11,18 +10,12 @@ LOG10_P_DETECTED = -6.0  # a message with its check right counts as detected fro
 LOG10_P_INCONCLUSIVE = -3.0  # and is worth a second look from here down
 
 
-@dataclass
-class Budget:
-    """Spends a false-positive probability over stages fixed in advance: stage s of at most n tests costs n
-    / share.
+def log10_multiplicity(tests: int, *, share: float) -> float:
+    """What a stage of `tests` message reads costs that may spend `share` of the false-positive probability.
+
+    Stages are fixed in advance, so that stopping early does not spoil the bound.
     """
-
-    tests: int
-    share: float
-
-    @property
-    def log10_multiplicity(self) -> float:
-        return math.log10(self.tests / self.share)
+    return math.log10(max(tests, 1) / share)
 
 
 def message_log10_p(t: float, log10_multiplicity: float) -> float:

@@ -58,7 +58,7 @@ def write_video(
 
 
 def write_image(path: Path, frame: NDArray[np.uint8], *, quality: int = 95) -> None:
-    """Write uint8 [H, W, 3] as PNG, JPEG or WebP by the extension of `path`; `quality` is for the last two."""
+    """Write uint8 [H, W, 3] as PNG, JPEG or WebP by extension; `quality` is for the last two."""
     kind = _STILL_FORMATS.get(path.suffix.lower())
     if kind is None:
         raise MediaError(f"{path.name}: pictures are written as .png, .jpg, .jpeg or .webp")
