@@ -81,7 +81,8 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace, console: Console) -> None:
         self.args, self.console = args, console
-        self.build = runner.build_digest()
+        self.builds = {name: runner.build_of(name) for name in system_names()}
+        self.build = self.builds["assay"]
         self.deadline = time.monotonic() + 60 * args.minutes if args.minutes else None
         self.cells_path: Path = args.out / "cells.jsonl"
         self.null_path: Path = args.out / "null.jsonl"
@@ -145,7 +146,7 @@ class Bench:
             self.attacks,
             trials,
             done=done,
-            build=self.build,
+            builds=self.builds,
             weights=self.args.weights,
         )
         results = runner.run(units, self.cells_path, workers=self.args.workers)
@@ -188,7 +189,9 @@ class Bench:
 
     def report(self) -> None:
         """Write the report from everything measured with this build, in this run or before."""
-        cells = [cell for cell in runner.read_cells(self.cells_path) if cell.build == self.build]
+        cells = [
+            cell for cell in runner.read_cells(self.cells_path) if cell.build == self.builds.get(cell.system)
+        ]
         pictures = [medium for medium in self.media if medium.kind == "image"]
         clips = [medium for medium in self.media if medium.kind == "video"]
         shown = {

@@ -78,7 +78,7 @@ class Unit:
 
 
 def build_of(system: str) -> str:
-    """Twelve hex digits over the source that a system's results depend on: they change when its results may."""
+    """Twelve hex digits over the source that a system's results depend on."""
     own = sorted(Path(watermark.__file__).parent.glob("*.py"))
     digest = hashlib.sha256()
     for path in own if system == "assay" else [Path(peers.__file__)]:

@@ -20,10 +20,8 @@ from bench.watermark.suite import Promise
 def cells() -> list[Cell]:
     def one(system: str, medium: str, kind: str, quality: int) -> Cell:
         accuracy = None if system == "assay" else 0.9
-        return Cell(
-            system, medium, kind, f"jpeg {quality}", 0, 0, "b", "512", quality > 20, -quality / 2, "detected", 0.2,
-            43.1, 0.995, accuracy, 0.1,
-        )  # fmt: skip
+        what = (system, medium, kind, f"jpeg {quality}", 0, 0, "b", "512")
+        return Cell(*what, quality > 20, -quality / 2, "detected", 0.2, 43.1, 0.995, accuracy, 0.1)
 
     return [
         one(system, medium, kind, quality)
