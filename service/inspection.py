@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,15 @@ from service.isolate import Isolator
 from service.untrusted import HEADER, InspectionContext
 from watermark import Detection
 
-Frame = NDArray[np.uint8]
+MIME = re.compile(r"(image|video)/[a-z0-9.+-]{1,40}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """The frames of a file, uint8 [H, W, 3] sRGB, at most 4 megapixels each, and its MIME type."""
+
+    mime: str
+    frames: tuple[NDArray[np.uint8], ...]
 
 
 class Inspector:
@@ -41,22 +51,24 @@ class Inspector:
         """The mark alone."""
         return decode(Detection, self._isolator.run(untrusted.detect, path, self._context))
 
-    def pictures(self, path: Path, kind: str, most: int) -> tuple[Frame, ...]:
-        """Up to `most` frames of an "image" or "video", uint8 [H, W, 3], at most 4 megapixels each."""
+    def pictures(self, path: Path, kind: str, most: int) -> Pictures:
+        """Up to `most` frames of an "image" or "video"."""
         return _unpack(self._isolator.run(untrusted.pictures, path, kind, most, self._context.limits))
 
 
-def _unpack(answer: bytes) -> tuple[Frame, ...]:
+def _unpack(answer: bytes) -> Pictures:
     """Inverse of what `untrusted.pictures` packs. Raises `IsolationError` for anything else."""
     try:
         (length,) = HEADER.unpack_from(answer)
-        shapes = json.loads(answer[HEADER.size : HEADER.size + length])
+        head = json.loads(answer[HEADER.size : HEADER.size + length])
         offset, frames = HEADER.size + length, []
-        for height, width, channels in shapes:
-            size = height * width * channels
-            flat = np.frombuffer(answer, np.uint8, count=size, offset=offset)
-            frames.append(flat.reshape(height, width, channels).copy())
-            offset += size
-    except (ValueError, TypeError, struct.error) as error:
+        for height, width in ((shape[0], shape[1]) for shape in head["shapes"]):
+            flat = np.frombuffer(answer, np.uint8, count=3 * height * width, offset=offset)
+            frames.append(flat.reshape(height, width, 3).copy())
+            offset += flat.size
+        mime = MIME.fullmatch(head["mime"])
+        if mime is None:
+            raise ValueError("not a MIME type")
+        return Pictures(mime[0], tuple(frames))
+    except (ValueError, TypeError, LookupError, struct.error) as error:
         raise IsolationError("failed", "The limited process gave no pictures.") from error
-    return tuple(frames)

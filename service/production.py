@@ -76,7 +76,9 @@ def reference_reader(inspector: Inspector) -> ReadReference:
     """Reads references in limited processes. Raises `RefusedError` and `IsolationError`."""
 
     def read(reference: Reference, most: int) -> ReferenceFrames:
-        return ReferenceFrames(reference, inspector.pictures(reference.path, str(reference.kind), most))
+        seen = inspector.pictures(reference.path, str(reference.kind), most)
+        digest = file_digest(reference.path).removeprefix("sha256:")
+        return ReferenceFrames(reference, seen.mime, digest, seen.frames)
 
     return read
 
@@ -129,7 +131,12 @@ def request_of(job: Job) -> Request:
     """The generator's request that a job's row holds. Raises `RequestError`."""
     asked: dict[str, Any] = dict(job.request)
     references = tuple(
-        Reference(path=Path(given["path"]), kind=MediaKind(given["kind"]), title=given["title"])
+        Reference(
+            path=Path(given["path"]),
+            kind=MediaKind(given["kind"]),
+            title=given["title"],
+            consents=tuple(given["consents"]),
+        )
         for given in asked.pop("references", ())
     )
     wanted = asked.pop("format", None)

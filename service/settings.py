@@ -43,6 +43,8 @@ class Settings:
     device: str = "cpu"
     policy: Path | None = None
     """Policy file; empty means the shipped default policy."""
+    consent_issuers: Path | None = None
+    """Ed25519 public keys, PEM, of those who may issue consent tokens; empty means no consent is valid."""
     deployment: str = "assay"
     """Name mixed into the key derivation, so that two installations never share marks."""
     key_epoch: int = 0

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from provenance import ProvenanceError, TrustAnchors, inspect_media
+from provenance.sniff import sniff
 from service.codec import encode
 from service.isolate import RefusedError
 from watermark import Detector, KeyRing, MediaError, MediaLimits, open_media
@@ -37,7 +38,7 @@ class InspectionContext:
 
 def inspect(path: Path, context: InspectionContext) -> bytes:
     """Everything that a file says about itself, as encoded `Evidence`."""
-    _require_content(path)
+    _require_media(path)
     try:
         evidence = inspect_media(
             path, detector=Detector(context.rings), trust=context.trust, limits=context.limits
@@ -49,7 +50,7 @@ def inspect(path: Path, context: InspectionContext) -> bytes:
 
 def detect(path: Path, context: InspectionContext) -> bytes:
     """The mark alone, as encoded `Detection`."""
-    _require_content(path)
+    _require_media(path)
     try:
         return encode(Detector(context.rings).detect(open_media(path, context.limits).frames()))
     except MediaError as error:
@@ -58,7 +59,7 @@ def detect(path: Path, context: InspectionContext) -> bytes:
 
 def pictures(path: Path, kind: str, most: int, limits: MediaLimits) -> bytes:
     """Up to `most` frames of an image or video, packed."""
-    _require_content(path)
+    _require_media(path)
     try:
         media = open_media(path, limits)
         if media.kind != kind:
@@ -66,12 +67,18 @@ def pictures(path: Path, kind: str, most: int, limits: MediaLimits) -> bytes:
         frames = list(islice(media.frames(), most))
     except MediaError as error:
         raise RefusedError("unreadable_media", str(error)) from error
-    return _pack([_shrunk(frame) for frame in frames])
+    return _pack(media.mime, [_shrunk(frame) for frame in frames])
 
 
-def _require_content(path: Path) -> None:
-    if path.stat().st_size == 0:
+def _require_media(path: Path) -> None:
+    """Tell apart, by the first bytes, what is nothing, what is something else, and what is broken."""
+    with path.open("rb") as file:
+        kind = sniff(file)
+        empty = not file.read(1)
+    if empty:
         raise RefusedError("empty_file", "The file is empty.")
+    if kind is None:
+        raise RefusedError("not_media", "The file is no picture, clip or sound of a supported type.")
 
 
 def _shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -83,6 +90,6 @@ def _shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _pack(frames: Sequence[NDArray[np.uint8]]) -> bytes:
-    shapes = json.dumps([frame.shape for frame in frames]).encode()
-    return HEADER.pack(len(shapes)) + shapes + b"".join(frame.tobytes() for frame in frames)
+def _pack(mime: str, frames: Sequence[NDArray[np.uint8]]) -> bytes:
+    head = json.dumps({"mime": mime, "shapes": [frame.shape for frame in frames]}).encode()
+    return HEADER.pack(len(head)) + head + b"".join(frame.tobytes() for frame in frames)

@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
-from guard import Decision, Guard, PolicyError, load_policy
-from guard.faces import FaceBackend, MtcnnFaces
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from guard import Decision, Guard, MtcnnFaces, PolicyError, SignedConsents, load_policy
 from service import keys
 from service.errors import ConfigurationError
 from service.inspection import Inspector
@@ -29,6 +31,7 @@ from watermark import MediaLimits
 
 log = logging.getLogger(__name__)
 
+PEM_END = b"-----END PUBLIC KEY-----\n"
 PRIVATE_FOLDER = 0o700
 STALE_SCRATCH = timedelta(hours=1)
 """No upload is looked at for this long: what is older was left by a process that died."""
@@ -101,13 +104,28 @@ def build_guard(settings: Settings, *, clock: Callable[[], datetime] = utc_now) 
     except PolicyError as error:
         raise ConfigurationError(str(error)) from error
     return Guard(
-        policy, faces=face_backend(), consents=None, clock=clock, handle_key=keys.prompt_key(settings)
+        policy,
+        faces=MtcnnFaces(),
+        consents=consents(settings),
+        clock=clock,
+        handle_key=keys.prompt_key(settings),
     )
 
 
-def face_backend() -> FaceBackend:
-    """The face detector; its weights ship with its package."""
-    return MtcnnFaces()
+def consents(settings: Settings) -> SignedConsents | None:
+    """Checks consent tokens against the configured issuers. Raises `ConfigurationError`."""
+    path = settings.consent_issuers
+    if path is None:
+        return None
+    try:
+        blocks = path.read_bytes().split(PEM_END)[:-1]
+        issuers = [load_pem_public_key(block + PEM_END) for block in blocks]
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"ASSAY_CONSENT_ISSUERS={path}: {error}") from error
+    found = tuple(issuer for issuer in issuers if isinstance(issuer, Ed25519PublicKey))
+    if not found or len(found) < len(issuers):
+        raise ConfigurationError(f"ASSAY_CONSENT_ISSUERS={path}: holds no, or other than, Ed25519 public keys")
+    return SignedConsents(found)
 
 
 def media_limits(settings: Settings) -> MediaLimits:

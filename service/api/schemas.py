@@ -44,7 +44,8 @@ class CreateVideo(BaseModel):
     guidance: Real | None = Field(default=None, ge=0)
     fps: Real | None = Field(default=None, gt=0)
     frames: Whole | None = Field(default=None, ge=1)
-    purpose: str = ""
+    purpose: str = "generate"
+    consents: list[str] = Field(default=[], max_length=16)
     safety_identifier: str | None = Field(default=None, max_length=200)
 
 

@@ -172,7 +172,9 @@ def _incoming(form: Form, folder: Path, limit: int) -> Incoming:
     folder.mkdir(parents=True)
     path = folder / "0"
     path.write_bytes(data)
-    reference = Reference(path=path, kind=MediaKind.IMAGE, title="input_reference")
+    reference = Reference(
+        path=path, kind=MediaKind.IMAGE, title="input_reference", consents=tuple(asked.consents)
+    )
     return Incoming(asked, (reference,), (hashlib.sha256(data).hexdigest(),))
 
 
@@ -237,7 +239,8 @@ def _submit(state: ApiState, tenant: str, incoming: Incoming, retry: _Retry) -> 
     except PolicyViolation as violation:
         log_decision(services, violation.decision)
         raise refusal(violation) from violation
-    log_decision(services, allowed.decision)
+    for decision in allowed.decisions:
+        log_decision(services, decision)
     return services.jobs.submit(
         NewJob(
             tenant=tenant,
@@ -246,7 +249,7 @@ def _submit(state: ApiState, tenant: str, incoming: Incoming, retry: _Retry) -> 
             request=stored_request(allowed.request),
             digest=digest,
             idempotency_key=retry.key,
-            decision_id=allowed.decision.decision_id,
+            decision_id=allowed.decisions[0].decision_id,
         )
     )
 
