@@ -145,15 +145,22 @@ class Guard:
             return _guard_finding("GUARD.TOO_LONG")
         return None
 
+    def finding(self, rule: Rule, request: GuardRequest, facts: Facts) -> Finding | None:
+        """Returns what `rule` alone finds in a request, whatever its mode and exceptions."""
+        try:
+            views = list(firing(rule, request, facts))
+        except BackendError as error:
+            return _error_finding(rule, error)
+        if not views:
+            return None
+        evidence = union(views, rule.when)
+        return Finding(rule.id, rule.title, rule.severity, rule.then, rule.reason, evidence, rule.tell_user)
+
     def _judge(
         self, rule: Rule, request: GuardRequest, facts: Facts, now: datetime, verdicts: _Verdicts
     ) -> None:
-        try:
-            views = list(_firing(rule, request, facts))
-        except BackendError as error:
-            verdicts.add(rule, _error_finding(rule, error))
-            return
-        if not views:
+        finding = self.finding(rule, request, facts)
+        if finding is None:
             if facts.sightings and (miss := _near_miss(rule, facts)):
                 verdicts.near_misses.append(miss)
             return
@@ -161,10 +168,6 @@ class Guard:
             if exception.tenant == request.tenant and now.astimezone(UTC).date() <= exception.until:
                 verdicts.exceptions.append(f"{rule.id}/{exception.id}")
                 return
-        evidence = union(views, rule.when)
-        finding = Finding(
-            rule.id, rule.title, rule.severity, rule.then, rule.reason, evidence, rule.tell_user
-        )
         verdicts.add(rule, finding)
 
     def _decide(self, request: GuardRequest, now: datetime, verdicts: _Verdicts) -> Decision:
@@ -258,7 +261,7 @@ def _used_lists(policy: Policy) -> list[EntryList]:
     return [policy.lists[name] for name in sorted(names)]
 
 
-def _firing(rule: Rule, request: GuardRequest, facts: Facts) -> Iterator[View]:
+def firing(rule: Rule, request: GuardRequest, facts: Facts) -> Iterator[View]:
     """Yields the views in which a rule fires: one per picture, or one for all texts."""
     subjects = range(len(request.pictures)) if rule.looks_at_pictures else (None,)
     for picture in subjects:

@@ -39,7 +39,10 @@ class FaceDetection:
 class FaceBackend(Protocol):
     """Something that finds faces."""
 
-    model_id: str
+    @property
+    def model_id(self) -> str:
+        """Names the model and its version, for decisions."""
+        ...
 
     def detect(self, pixels: NDArray[np.uint8]) -> list[FaceDetection]:
         """Returns the faces in `pixels`, uint8 [H, W, 3] sRGB. Raises `BackendError` where it cannot run."""

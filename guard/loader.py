@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,6 +35,11 @@ from guard.schema import FAILED, Report, suggest
 
 MAX_LIST_BYTES = 64 * 2**20  # one list file; 150,000 people with aliases take about 20 MB
 MAX_LIST_ENTRIES = 500_000  # all lists of a policy; bounds the memory of the automaton
+
+
+def default_policy_path() -> Path:
+    """Returns where the shipped policy is installed."""
+    return Path(str(files("policies").joinpath("default.yaml")))
 
 
 def load_policy(path: Path) -> Policy:

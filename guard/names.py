@@ -20,6 +20,7 @@ from rapidfuzz.distance import Levenshtein
 from guard.fuzzy import FuzzyIndex
 from guard.model import Certainty, EntryList
 from guard.views import (
+    AMBIGUOUS_SYMBOLS,
     UNSPACED,
     Reading,
     collapse,
@@ -146,6 +147,9 @@ class Gazetteer:
         found = list(self._exact(reading, reading))
         if once := collapse(reading):
             found += self._exact(once, reading)
+        if AMBIGUOUS_SYMBOLS.search(text):
+            eager = read(text, eager=True)
+            found += self._exact(eager, eager)
         found += self._misspelt(reading)
         if not text.isascii():
             found += self._by_sounds(reading)

@@ -26,8 +26,8 @@ from anyascii import anyascii
 _SEPARATOR = " "
 _LEET_DIGITS = str.maketrans("0123456789", "oizeasgtbg")
 _LEET_SYMBOLS = {"@": "a", "$": "s", "€": "e", "£": "l", "¥": "y", "¢": "c", "!": "i", "|": "i", "+": "t"}
-_LEADING_SYMBOLS = frozenset("@$€£|")  # may begin a word; `!` and `+` need a letter on both sides
-_TRAILING_SYMBOLS = frozenset("@$€£¢¥|")  # may end a word; `!` and `+` there are punctuation
+_PUNCTUATION = frozenset("!+")  # a letter only inside a word, or where a reader is eager
+AMBIGUOUS_SYMBOLS = re.compile(r"\w[!+]|[!+]\w")
 # One letter of a doubtful character may be one of several: 1 is i or l, 6 is g or b, 9 is g or q.
 _READINGS = {"i": "il", "l": "il", "g": "gbq", "o": "oq", "u": "uv", "v": "uv"}
 # A1111 and Compel weights: `:1.2` before a closing bracket, `++` and `--` after a word.
@@ -139,18 +139,21 @@ def _is_mark(char: str) -> bool:
     return any(first <= point <= last for first, last in _MARK_BLOCKS)
 
 
-def read(text: str) -> Reading:
-    """Returns the letters and tokens of `text`; takes time linear in its length."""
+def read(text: str, *, eager: bool = False) -> Reading:
+    """Returns the letters and tokens of `text`; takes time linear in its length.
+
+    `eager` takes symbols for letters also where they could be punctuation or weights (`M!k3 Sc0++`).
+    """
     letters: list[str] = []
     offsets: list[int] = []
     doubtful = bytearray()
     starts = bytearray()
-    skip = _weights(text)
+    skip = frozenset() if eager else _weights(text)
     parted = True
     for index, char in enumerate(text):
         folded = fold(char)
         if folded == _SEPARATOR and char in _LEET_SYMBOLS:
-            folded = _symbol(text, index) or folded
+            folded = _symbol(text, index, eager) or folded
         if not folded or index in skip:
             continue
         if folded == _SEPARATOR:
@@ -174,12 +177,12 @@ def _weights(text: str) -> frozenset[int]:
     return frozenset(i for match in _WEIGHTS.finditer(text) for i in range(*match.span()))
 
 
-def _symbol(text: str, index: int) -> str | None:
-    """Returns the letter that a symbol inside a word stands for, or None where it is punctuation."""
+def _symbol(text: str, index: int, eager: bool) -> str | None:
+    """Returns the letter that a symbol in a word stands for, or None where it is punctuation."""
     char = text[index]
-    before = index > 0 and (text[index - 1].isalnum() or text[index - 1] in _TRAILING_SYMBOLS)
+    before = index > 0 and (text[index - 1].isalnum() or text[index - 1] in _LEET_SYMBOLS)
     after = index + 1 < len(text) and (text[index + 1].isalnum() or text[index + 1] in _LEET_SYMBOLS)
-    if (before and after) or (after and char in _LEADING_SYMBOLS) or (before and char in _TRAILING_SYMBOLS):
+    if (before and after) or ((before or after) and (eager or char not in _PUNCTUATION)):
         return _LEET_SYMBOLS[char]
     return None
 

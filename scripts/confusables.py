@@ -3,7 +3,7 @@
     python scripts/confusables.py path/to/confusables.json > guard/confusables.txt
 
 The input is `confusable_homoglyphs/confusables.json` of the PyPI package confusable-homoglyphs 3.3.1 (MIT), which
-is Unicode's confusables.txt (Unicode License v3) in both directions. The output keeps, for each letter or digit
+is Unicode's confusables.txt (Unicode License v3) in both directions. The output keeps, for each letter, digit or symbol
 outside ASCII that looks like ASCII letters, which ones, in lower case; what NFKC and the removal of marks achieve
 is left out.
 """
@@ -66,10 +66,15 @@ def best(char: str, links: dict[str, list[str]]) -> str | None:
 
 def main(path: Path) -> None:
     rows = json.loads(path.read_text("utf-8"))
-    links = {char: [row["c"].strip("\u200e") for row in found] for char, found in rows.items()}
+    # Right-to-left characters are wrapped in left-to-right marks.
+    links = {
+        char.strip("\u200e"): [row["c"].strip("\u200e") for row in found] for char, found in rows.items()
+    }
     table = {char: letters for letters, chars in BY_HAND.items() for char in chars}
     for char in sorted(links):
-        if len(char) != 1 or char.isascii() or not char.isalnum() or ascii_letters(char) or char in table:
+        if len(char) != 1 or char.isascii() or ascii_letters(char) or char in table:
+            continue
+        if not char.isalnum() and unicodedata.category(char) not in ("Sm", "So"):
             continue
         if "\u3040" <= char <= "鿿" or "가" <= char <= "힣":
             continue
