@@ -1,0 +1,204 @@
+"""The parts of the embedded generator, all of them diffusers and transformers classes, in tiny configurations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from generator.tiny.captions import all_words
+from generator.tiny.latents import CHANNELS
+
+TEXT_TOKENS: Final = 40  # prompt length in training and in the pipeline; a full caption has about 30 words
+TEXT_WIDTH: Final = 128
+PATCH: Final = (1, 30, 1)  # latent cells per token: one column of 480 x 16 pixels
+DECODER_PARTS: Final = ("decoder.", "post_quant_conv.")
+PAD, EOS, UNKNOWN = "<pad>", "</s>", "<unk>"
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """One token per known word, lower case; any other word is <unk>, which training also shows."""
+    words = [PAD, EOS, UNKNOWN, *all_words()]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"$A {EOS}", special_tokens=[(EOS, 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        unk_token=UNKNOWN,
+        model_max_length=TEXT_TOKENS,
+    )
+
+
+def build_text_encoder(vocabulary: int) -> UMT5EncoderModel:
+    """Two layers, 128 wide; learned together with the transformer."""
+    config = UMT5Config(
+        vocab_size=vocabulary,
+        d_model=TEXT_WIDTH,
+        d_kv=32,
+        d_ff=256,
+        num_layers=2,
+        num_heads=4,
+        feed_forward_proj="gated-gelu",
+        dropout_rate=0.0,
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    return UMT5EncoderModel(config)
+
+
+def build_transformer(width: int = 192, layers: int = 8) -> WanTransformer3DModel:
+    """The denoiser; heads of 48 split evenly over the three axes of the rotary embedding."""
+    return WanTransformer3DModel(
+        patch_size=PATCH,
+        num_attention_heads=width // 48,
+        attention_head_dim=48,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        text_dim=TEXT_WIDTH,
+        freq_dim=128,
+        ffn_dim=3 * width,
+        num_layers=layers,
+        cross_attn_norm=True,
+        qk_norm="rms_norm_across_heads",
+        rope_max_seq_len=256,
+    )
+
+
+def build_vae() -> AutoencoderKLWan:
+    """16 x 16 x 4 compression; the last 4 x 4 pixels are unshuffled from channels."""
+    return AutoencoderKLWan(
+        base_dim=8,
+        decoder_base_dim=32,
+        z_dim=CHANNELS,
+        dim_mult=[1, 2, 3],
+        num_res_blocks=1,
+        attn_scales=[],
+        temperal_downsample=[True, True],
+        in_channels=48,
+        out_channels=48,
+        patch_size=4,
+        scale_factor_spatial=16,
+        scale_factor_temporal=4,
+        is_residual=False,
+        latents_mean=[0.0] * CHANNELS,
+        latents_std=[1.0] * CHANNELS,
+    )
+
+
+def build_scheduler(shift: float = 3.0) -> UniPCMultistepScheduler:
+    """Flow matching; the transformer predicts the clean latents, not the velocity."""
+    return UniPCMultistepScheduler(prediction_type="sample", use_flow_sigmas=True, flow_shift=shift)
+
+
+def build_pipeline(
+    vae: AutoencoderKLWan, transformer: WanTransformer3DModel, text_encoder: UMT5EncoderModel
+) -> WanPipeline:
+    """The parts as one pipeline, ready for `save_pretrained`."""
+    return WanPipeline(
+        tokenizer=build_tokenizer(),
+        text_encoder=text_encoder,
+        vae=vae,
+        scheduler=build_scheduler(),
+        transformer=transformer,
+    )
+
+
+def load_decoder(vae: AutoencoderKLWan, state: dict[str, Tensor]) -> None:
+    """Takes the decoder's weights from a checkpoint of `train_decoder`; the encoder stays as it is."""
+    wanted = {k: v for k, v in vae.state_dict().items() if k.startswith(DECODER_PARTS)}
+    vae.load_state_dict({k: state[k] for k in wanted}, strict=False)
+
+
+def decode_unclamped(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
+    """`vae.decode` without its clamp, which would stop the gradient of saturated pixels.
+
+    latents [B, CHANNELS, 1 + k, h, w] -> clips [B, 3, 1 + 4k, 16h, 16w], about [-1, 1].
+    """
+    vae.clear_cache()
+    x = vae.post_quant_conv(latents)
+    chunks = []
+    for i in range(latents.shape[2]):
+        vae._conv_idx = [0]
+        part = vae.decoder(
+            x[:, :, i : i + 1], feat_cache=vae._feat_map, feat_idx=vae._conv_idx, first_chunk=i == 0
+        )
+        chunks.append(part)
+    vae.clear_cache()
+    packed = torch.cat(chunks, 2)
+    b, c, t, h, w = packed.shape
+    tiles = packed.view(b, 3, 4, 4, t, h, w)  # channel, x, y: the order of diffusers' patchify
+    return tiles.permute(0, 1, 4, 5, 3, 6, 2).reshape(b, 3, t, 4 * h, 4 * w)
+
+
+@torch.no_grad()
+def start_linear(vae: AutoencoderKLWan) -> None:
+    """Starts the decoder as a plain interpolation of the latents, in space and time.
+
+    The trunk carries the current and the previous latent frame in its first 2 * CHANNELS channels, upsampling
+    averages neighbours, residual branches start small. Only `conv_out` is left to fit (`fit_output`).
+    """
+    decoder = vae.decoder
+    nn.init.zeros_(vae.post_quant_conv.weight).view(CHANNELS, CHANNELS).copy_(torch.eye(CHANNELS))
+    nn.init.zeros_(vae.post_quant_conv.bias)
+    for name, module in decoder.named_modules():
+        if name.endswith("conv2"):
+            module.weight.mul_(0.1)
+    decoder.mid_block.attentions[0].proj.weight.zero_()
+    now, before = slice(0, CHANNELS), slice(CHANNELS, 2 * CHANNELS)
+    eye = torch.eye(CHANNELS)
+    w = decoder.conv_in.weight
+    w[: 2 * CHANNELS] = 0
+    w[now, :, 2, 1, 1], w[before, :, 1, 1, 1] = eye, eye
+    for block in decoder.up_blocks:
+        for resnet in block.resnets:
+            if not isinstance(resnet.conv_shortcut, nn.Identity):
+                _pass_through(resnet.conv_shortcut.weight)
+        if block.upsamplers is not None:
+            _interpolate(block.upsamplers[0], eye)
+    for module in decoder.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d) and module.bias is not None:
+            module.bias[: 2 * CHANNELS] = 0
+    # Norms divide by the length over channels: large constants keep the trunk's magnitude.
+    decoder.conv_in.bias[-4:] = 2.0
+    for block in decoder.up_blocks[:-1]:
+        block.upsamplers[0].resample[1].bias[-4:] = 2.0
+    decoder.up_blocks[-2].upsamplers[0].resample[1].bias[-4:] = 6.0
+
+
+def _pass_through(weight: Tensor) -> None:
+    weight[: 2 * CHANNELS] = 0
+    for i in range(2 * CHANNELS):
+        weight[i, i] = 1
+
+
+def _interpolate(up: nn.Module, eye: Tensor) -> None:
+    """Two frames from (now, before): the half-way frame and now; then bilinear growth in space."""
+    channels = up.dim
+    w = up.time_conv.weight
+    c = CHANNELS
+    for half in (0, 1):
+        rows = slice(half * channels, half * channels + 2 * c)
+        w[rows] = 0
+        first, second = (
+            slice(half * channels, half * channels + c),
+            slice(half * channels + c, half * channels + 2 * c),
+        )
+        if half == 0:
+            w[first, :c, 2, 0, 0], w[first, c : 2 * c, 2, 0, 0] = 0.5 * eye, 0.5 * eye
+            w[second, c : 2 * c, 2, 0, 0] = eye
+        else:
+            w[first, :c, 2, 0, 0] = eye
+            w[second, :c, 2, 0, 0], w[second, c : 2 * c, 2, 0, 0] = 0.5 * eye, 0.5 * eye
+    kernel = torch.tensor([0.25, 0.5, 0.25])
+    conv = up.resample[1].weight
+    kept = min(2 * c, conv.shape[0] - 8 if conv.shape[0] < 2 * c + 8 else 2 * c)
+    conv[:kept] = 0
+    for i in range(kept):
+        conv[i, i] = kernel[:, None] * kernel[None, :]
