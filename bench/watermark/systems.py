@@ -72,7 +72,7 @@ def media_id_of(message: int) -> MediaId:
 
 def to_float(frames: Frames) -> torch.Tensor:
     """uint8 [F, H, W, 3] -> float32 [F, 3, H, W] in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+    return torch.tensor(frames).permute(0, 3, 1, 2).float() / 255
 
 
 def to_frames(tensor: torch.Tensor) -> Frames:
