@@ -173,7 +173,7 @@ def test_what_is_too_long_is_refused(keys: dict[str, Any], desk: Desk, tmp_path:
     clip = tmp_path / "clip.mp4"
     write_video(clip, pan(12), fps=10)
     strict = MediaMarker(folder=tmp_path / "out", limits=MediaLimits(max_seconds=1.0), **keys)
-    with pytest.raises(MediaError, match="longer|s long"):
+    with pytest.raises(MediaError, match="s long"):
         strict.mark(clip, MEDIA_ID, register=desk)
 
 
