@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, checked against their annotations: what crosses the border of `isolate`.
+"""Frozen dataclasses to JSON and back, checked against their annotations: how evidence leaves `isolate`.
 
 Takes what evidence is made of: dataclasses, enums, text, bytes, numbers, moments, tuples, mappings
 with text keys, small float arrays, and unions of these with None. Anything else is refused.
@@ -80,7 +80,8 @@ def _typed(kind: Any, data: Any, depth: int) -> Any:
         known = _as(dict, data)
         if set(known) != {field.name for field in fields(kind)}:
             raise ValueError(f"not the fields of {kind}")
-        return kind(**{name: _typed(hints[name], value, depth - 1) for name, value in known.items()})
+        build: Any = kind
+        return build(**{name: _typed(hints[name], value, depth - 1) for name, value in known.items()})
     return _scalar(kind, data)
 
 

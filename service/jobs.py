@@ -10,7 +10,7 @@ do distributed locking", 2016). The output is published by one transaction: medi
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -322,7 +322,7 @@ class JobStore:
         now = self._clock()
         ensure_tenant(connection, new.tenant, now)
         waiting = select(func.count()).where(jobs.c.tenant == new.tenant, jobs.c.status == QUEUED)
-        if connection.scalar(waiting) >= self._limits.max_queued:
+        if (connection.scalar(waiting) or 0) >= self._limits.max_queued:
             raise Problem(
                 429,
                 "queue_full",
@@ -457,5 +457,5 @@ def _first(connection: Connection, query: Select[Any]) -> Job | None:
     return None if row is None else Job(**row._mapping)
 
 
-def _all(connection: Connection, query: Select[Any]) -> Sequence[Job] | list[Job]:
+def _all(connection: Connection, query: Select[Any]) -> list[Job]:
     return [Job(**row._mapping) for row in connection.execute(query)]

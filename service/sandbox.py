@@ -111,6 +111,6 @@ def _limit(kind: int, value: int) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space in use now; an interpreter with its libraries maps gigabytes before it starts."""
+    """Bytes of address space in use now: an interpreter with its libraries maps gigabytes at start."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[0]) * resource.getpagesize()

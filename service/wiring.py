@@ -124,7 +124,9 @@ def consents(settings: Settings) -> SignedConsents | None:
         raise ConfigurationError(f"ASSAY_CONSENT_ISSUERS={path}: {error}") from error
     found = tuple(issuer for issuer in issuers if isinstance(issuer, Ed25519PublicKey))
     if not found or len(found) < len(issuers):
-        raise ConfigurationError(f"ASSAY_CONSENT_ISSUERS={path}: holds no, or other than, Ed25519 public keys")
+        raise ConfigurationError(
+            f"ASSAY_CONSENT_ISSUERS={path}: holds no, or other than, Ed25519 public keys"
+        )
     return SignedConsents(found)
 
 

@@ -133,7 +133,7 @@ def _refusal(violation: PolicyViolation) -> str:
 
 
 def _message(error: Exception) -> str:
-    """Errors of the product say what to do; those of others may quote the request, so their kind alone is shown."""
+    """Errors of the product say what to do; others may quote the request, so their kind alone is shown."""
     known = hasattr(error, "reason") or isinstance(error, ServiceError)
     return (
         str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -24,13 +24,14 @@ def _number(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
+Status = Literal["queued", "in_progress", "completed", "failed"]
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$")]
 Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
 
 
 class CreateVideo(BaseModel):
-    """What `POST /v1/videos` takes. An unknown field is an error: it would otherwise be ignored in silence."""
+    """What `POST /v1/videos` takes. An unknown field is an error: it would be ignored in silence."""
 
     model_config = ConfigDict(extra="forbid")
     prompt: Annotated[str, StringConstraints(min_length=1)]
@@ -72,7 +73,7 @@ class Video(BaseModel):
     created_at: int
     completed_at: int | None = None
     expires_at: int | None = None
-    status: Literal["queued", "in_progress", "completed", "failed"]
+    status: Status
     progress: int
     model: str
     prompt: str | None = None
@@ -91,7 +92,7 @@ class Video(BaseModel):
             created_at=int(job.created_at.timestamp()),
             completed_at=_seconds(job.completed_at) if job.status == COMPLETED else None,
             expires_at=_seconds(job.expires_at),
-            status=job.status,
+            status=cast(Status, job.status),
             progress=job.progress,
             model=job.model,
             prompt=asked["prompt"],

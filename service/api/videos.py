@@ -133,10 +133,11 @@ def content(video_id: str, state: State, tenant: Tenant, variant: str = "video")
         raise Problem(
             409, "not_completed", f"The job is {job.status}; its content exists once it is completed."
         )
-    path = None if job.result is None else state.services.settings.media / job.result["file"]
-    if path is None or not path.is_file():
+    result = job.result or {}
+    path = state.services.settings.media / result.get("file", "expired")
+    if not path.is_file():
         raise Problem(410, "expired", "The file is past its retention; its record can still be verified.")
-    return FileResponse(path, media_type=job.result["mime"], filename=f"{job.medium.hex}{path.suffix}")
+    return FileResponse(path, media_type=result["mime"], filename=f"{job.medium.hex}{path.suffix}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +320,7 @@ def stored_request(request: GenerationRequest) -> dict[str, Any]:
 
 
 def refusal(violation: PolicyViolation) -> Problem:
-    """What the client is told: the stable reason and the policy's own words, nothing that helps to probe it."""
+    """What the client is told: the stable reason and the policy's words, nothing that helps to probe it."""
     decision = violation.decision
     extra: dict[str, object] = {"decision_id": decision.decision_id}
     hint = decision.user_hint()

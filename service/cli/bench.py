@@ -22,7 +22,7 @@ def group() -> None:
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )
 def watermark(context: typer.Context) -> None:
-    """Attack marked pictures and clips and report what is still read; options as `python -m bench.watermark`."""
+    """Attack marked media and report what is still read; options as `python -m bench.watermark`."""
     if importlib.util.find_spec("bench") is None:
         raise ConfigurationError("the benchmarks are not installed; run this in a checkout of the repository")
     sys.argv = ["assay bench watermark", *context.args]

@@ -39,7 +39,7 @@ _OUTCOME_STYLE = {"allow": "bold green", "review": "bold yellow", "block": "bold
 
 @app.command()
 def lint(policy: _Path = None, as_json: _Json = False) -> int:
-    """Report errors and doubtful places. Exit 0 nothing but notes, 1 findings, 2 a policy that does not load."""
+    """Report errors and doubtful places. Exit 0 at most notes, 1 findings, 2 the policy does not load."""
     from guard.lint import IssueSeverity, lint_policy
 
     out = Console(highlight=False)
@@ -106,6 +106,17 @@ def try_(
     else:
         _show_decision(guard, request, decision, out, every=every)
     return OK if decision.allowed else FINDINGS
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of policy files, for editors."""
+    import json
+
+    from guard.language import policy_json_schema
+
+    print(json.dumps(policy_json_schema(), indent=1, ensure_ascii=False))
+    return OK
 
 
 def _load(path: Path | None, out: Console, *, as_json: bool) -> Policy | None:

@@ -19,6 +19,11 @@ def serve(
     """Serve the API and the verify page, with a worker process that makes what is asked for."""
     from service.serve import serve as run
 
-    given = {"host": host, "port": port, "workers": workers}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    run(replace(console.settings(), **chosen), os.environ)
+    settings = console.settings()
+    chosen = replace(
+        settings,
+        host=settings.host if host is None else host,
+        port=settings.port if port is None else port,
+        workers=settings.workers if workers is None else workers,
+    )
+    run(chosen, os.environ)

@@ -1,4 +1,4 @@
-"""The registry of released media: id -> key, manifest, fingerprint. Records are added and revoked, never changed."""
+"""The registry of released media: id -> key, manifest, fingerprint. Records are added and revoked, not edited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.store.tables import media_ids, records
 from watermark import MediaId
 
 RESERVE_TRIES = 16
-"""Draws before giving up: with a billion ids taken out of 2**48, sixteen collisions in a row do not happen."""
+"""Draws before giving up: with a billion ids taken out of 2**48, two collisions in a row do not happen."""
 
 
 class SqlRegistry:

@@ -66,7 +66,19 @@ def postgres_url() -> Iterator[str]:
         if user:
             shutil.chown(name, user)
             shutil.chown(data, user)
-        init = [binaries / "initdb", "-D", data, "-U", "assay", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"]
+        init = [
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "assay",
+            "-A",
+            "trust",
+            "-N",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
         subprocess.run(init, user=user, check=True, capture_output=True, cwd=name)
         options = ["-p", str(port), "-h", "127.0.0.1", "-k", name, "-c", "fsync=off"]
         with subprocess.Popen(

@@ -106,7 +106,9 @@ def test_anything_else_is_refused(change: dict[str, Any]) -> None:
         decode(Leaf, json.dumps(LEAF | change).encode())
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"null", b"[" * 100_000, "\ud800".encode("utf-8", "surrogatepass")])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{", b"null", b"[" * 100_000, "\ud800".encode("utf-8", "surrogatepass")]
+)
 def test_garbage_is_refused(data: bytes) -> None:
     with pytest.raises(IsolationError):
         decode(Leaf, data)

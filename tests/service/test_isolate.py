@@ -83,7 +83,7 @@ def test_every_file_gets_a_process_of_its_own(isolator: Isolator) -> None:
 
 
 def test_a_refusal_crosses_the_border_with_its_reason(isolator: Isolator) -> None:
-    with pytest.raises(RefusedError, match="This file is odd.") as caught:
+    with pytest.raises(RefusedError, match="This file is odd") as caught:
         isolator.run(refuse)
     assert caught.value.reason == "too_odd"
 

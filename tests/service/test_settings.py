@@ -33,7 +33,9 @@ def test_every_field_is_read() -> None:
 
 
 def test_unknown_variables_are_refused_with_the_nearest_name() -> None:
-    with pytest.raises(ConfigurationError, match="ASSAY_UPLOAD_MAX_BYTE .*did you mean ASSAY_UPLOAD_MAX_BYTES"):
+    with pytest.raises(
+        ConfigurationError, match=r"ASSAY_UPLOAD_MAX_BYTE .*did you mean ASSAY_UPLOAD_MAX_BYTES"
+    ):
         Settings.from_env({"ASSAY_UPLOAD_MAX_BYTE": "1"})
 
 

@@ -31,7 +31,9 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     database.ping()
 
 
-@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "mysql://x/y", "rubbish", "postgresql://a:pw@127.0.0.1:1/x"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:////nowhere/at/all.db", "mysql://x/y", "rubbish", "postgresql://a:pw@127.0.0.1:1/x"]
+)
 def test_a_database_that_cannot_be_used_is_named_without_its_password(url: str) -> None:
     with pytest.raises(ConfigurationError, match="database") as caught:
         open_database(url)
@@ -40,7 +42,7 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(url: str) 
 
 def test_moments_need_a_zone_and_come_back_in_utc(database: Database) -> None:
     with database.writing() as connection, pytest.raises(Exception, match="time zone"):
-        connection.execute(insert(tenants).values(name="x", created_at=datetime(2026, 1, 1)))  # noqa: DTZ001
+        connection.execute(insert(tenants).values(name="x", created_at=datetime(2026, 1, 1)))
 
 
 @pytest.fixture

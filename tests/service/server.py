@@ -1,0 +1,109 @@
+"""A real service in processes of its own, for the length of one `with` block."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from openai import OpenAI
+
+from tests.service.conftest import free_port
+
+START_SECONDS = 180.0
+SMALL = {
+    "ASSAY_SIZE": "256x256",
+    "ASSAY_SECONDS": "0.75",
+    "ASSAY_STEPS": "2",
+    "ASSAY_LEASE_SECONDS": "3",
+    "ASSAY_HEARTBEAT_SECONDS": "0.2",
+    "ASSAY_POLL_SECONDS": "0.1",
+    "ASSAY_MODEL": "/tmp/service/assay-tiny",
+}
+"""The smallest clip that the embedded system makes, and leases that run out while a test waits."""
+
+
+@dataclass
+class Server:
+    """A service on loopback. `changes` are settings on top of `SMALL`."""
+
+    home: Path
+    changes: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
+        return {**clean, "OMP_NUM_THREADS": "1", "ASSAY_HOME": str(self.home), **SMALL, **self.changes}
+
+    @property
+    def log(self) -> str:
+        return (self.home / "serve.log").read_text(errors="replace")
+
+    def openai(self, key: str = "unused", retries: int = 0) -> OpenAI:
+        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=retries)
+
+    def assay(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "service.cli", *arguments]
+        return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
+
+    def start(self, *, until: str = "/readyz") -> None:
+        """Start the process and wait until `until` answers 200."""
+        command = [sys.executable, "-m", "service.cli", "serve", "--port", str(self.port)]
+        with (self.home / "serve.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=subprocess.STDOUT)
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}{until}", timeout=5).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise RuntimeError(f"the service did not start:\n{self.log[-4000:]}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def workers(self) -> list[int]:
+        """Process ids of the live workers."""
+        if self.process is None:
+            return []
+        found = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid), "-f", "service.worker"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [int(line) for line in found.stdout.split()]
+
+
+@contextmanager
+def running(home: Path, changes: dict[str, str] | None = None, *, until: str = "/readyz") -> Iterator[Server]:
+    """A server with fresh keys in `home`."""
+    home.mkdir(parents=True, exist_ok=True)
+    server = Server(home, changes or {})
+    made = server.assay("keys", "init")
+    assert made.returncode == 0, made.stderr
+    try:
+        server.start(until=until)
+        yield server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            server.stop()
