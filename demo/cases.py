@@ -1,7 +1,7 @@
 """The demonstration, case by case: what is sent, what should come back, what came back."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -136,12 +136,15 @@ def _verified(house: House, name: str, expected: str, path: Path) -> Case:
             name, expected, f"error {answer.status_code}", seconds, media=path, explain=(answer.text,)
         )
     report = answer.json()
-    lines = tuple(str(line) for line in report["explain"])
+    lines = tuple(explain(line) for line in report["explain"])
     log10_p = report["watermark"].get("log10_p")
     return Case(name, expected, report["verdict"], seconds, log10_p, path, lines, report)
 
 
-Progress = Callable[[Case], None]
+def explain(line: dict[str, str]) -> str:
+    """A fact, what it means, and what it does not prove, as one sentence."""
+    fact = line["fact"][:1].upper() + line["fact"][1:]
+    return f"{fact}: {line['means']}. It does not prove {line['does_not_prove']}."
 
 
 def picture_bytes(path: Path, width: int = 420) -> bytes:

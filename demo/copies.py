@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.watermark.attacks import SCREEN_CAPTURE, CropRestore, Frames
-from watermark.media import Media, MediaLimits, open_media
-from watermark.writing import write_image, write_video
+from watermark import Media, MediaLimits, open_media, write_image, write_video
 
 Copy = Callable[[Path, Path], Path]
 """(signed clip, folder) -> the copy."""
@@ -74,7 +73,7 @@ def difference(original: Path, marked: Path, gain: int = 20) -> NDArray[np.uint8
 
 
 def _pixels(path: Path) -> NDArray[np.uint8]:
-    return np.array(Image.open(path).convert("RGB"))
+    return np.asarray(Image.open(path).convert("RGB"), np.uint8)
 
 
 def _clip(path: Path, frames: Frames, fps: float, *, crf: int = UPLOAD_CRF) -> Path:
