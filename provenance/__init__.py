@@ -12,7 +12,7 @@ report = judge(evidence, registry, now=now)
 """
 
 from provenance.authority import DevAuthority, create_dev_authority, renew_dev_leaf
-from provenance.compare import Comparison, Match, compare
+from provenance.comparison import Comparison, Match, compare
 from provenance.credentials import C2paReport, C2paState
 from provenance.errors import (
     AuthorityError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from provenance.compare import Comparison, Match
+from provenance.comparison import Comparison, Match
 from provenance.credentials import C2paReport, C2paState
 from provenance.labels import Labels
 from provenance.registry import Record
@@ -99,9 +99,8 @@ def _picture(comparison: Comparison | None) -> Explanation:
             "that the picture is, or is not, the recorded one; the mark alone is not taken as proof",
         )
     matching = round(comparison.share * comparison.compared)
-    seen = (
-        f"{matching} of {comparison.compared} views agree with the record, the best at {comparison.score:.2f}"
-    )
+    best = f"the best in {comparison.score:.0%} of its parts"
+    seen = f"{matching} of {comparison.compared} views agree with the record, {best}"
     if comparison.match is Match.MISMATCH:
         return Explanation(
             seen,

@@ -23,17 +23,16 @@ from watermark.media import Media
 Grey = NDArray[np.uint8]
 Frame = NDArray[np.uint8]
 
-LINES: Final = 32
-"""Short side of a stored picture: carries the 1 to 7 cycles that are compared, and none of the mark's 6 to
-54."""
+LINES: Final = 64
+"""Short side of a stored picture: carries the 3 to 13 cycles that are compared."""
 VIEW_LINES: Final = 96
 """Short side of a picture kept of an upload: ours may fill a third of it."""
 MAX_ASPECT: Final = 8.0
 """Long by short side; a longer strip is kept squeezed."""
 INTERVAL_MS: Final = 500
 """Between samples of a clip. Doubled, and every other sample dropped, whenever the bound below is reached."""
-MAX_SAMPLES: Final = 256
-"""Samples of a record: 128 s at the finest interval, 0.5 MB at most."""
+MAX_SAMPLES: Final = 128
+"""Samples of a record: 64 s at the finest interval; 0.9 MB of a 16:9 clip before compression."""
 MAX_VIEWS: Final = 24
 """Samples of an upload: 0.4 MB of a 16:9 clip. Enough for a share of those that match."""
 PDQ_BYTES: Final = 32

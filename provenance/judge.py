@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from provenance.codes import Failure
-from provenance.compare import Comparison, Match, compare
+from provenance.comparison import Comparison, Match, compare
 from provenance.credentials import C2paReport
 from provenance.evidence import Evidence
 from provenance.explain import explain

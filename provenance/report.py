@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from provenance.compare import Comparison
+from provenance.comparison import Comparison
 from provenance.credentials import Action, C2paReport, Ingredient, SoftBinding
 from provenance.evidence import Evidence
 from provenance.registry import Record
