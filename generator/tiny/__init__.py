@@ -1,8 +1,8 @@
-"""The embedded generator "assay-tiny": a small text-to-video latent diffusion model, and everything that made it.
+"""The embedded generator "assay-tiny": a small text-to-video latent diffusion model, and what made it.
 
-The weights are an ordinary diffusers folder; `DiffusionPipeline.from_pretrained(weights_folder())` loads it like any
-large model. This module needs nothing but the standard library; the other modules of the package render, train, pack
-and evaluate, and are not needed to generate.
+The weights are an ordinary diffusers folder; `DiffusionPipeline.from_pretrained(weights_folder())` loads it
+like any large model. This module needs nothing but the standard library; the other modules of the package
+render, train, pack and evaluate, and are not needed to generate.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def weights_folder() -> Path:
     """
     folder = _HERE / "weights"
     if not (folder / "model_index.json").is_file():
-        raise TinyError(
-            f"no model_index.json in {folder}: the package was installed without its weights; reinstall"
-        )
+        raise TinyError(f"no model_index.json in {folder}: the weights are missing; reinstall the package")
     return folder
 
 

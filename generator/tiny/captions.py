@@ -9,7 +9,6 @@ from numpy.random import Generator
 from generator.tiny.scene import Attributes
 
 NAME_CHANCE: Final = 0.75  # how often weather, relief and camera are named; a prompt may leave them open
-UNNAMED: Final = "a calm scene"
 
 TIME_WORDS: Final = {
     "dawn": ("at dawn", "at sunrise", "in the early morning"),
@@ -73,8 +72,8 @@ def _things(rng: Generator, seen: Attributes) -> list[str]:
 def write_caption(seen: Attributes, rng: Generator, *, complete: bool = False) -> str:
     """One caption of a scene with these attributes.
 
-    Balloon, boat and birds are always named, the sun or moon usually; weather, relief and camera with NAME_CHANCE
-    each, or always when `complete`. The same generator state gives the same caption.
+    Balloon, boat and birds are always named, the sun or moon usually; weather, relief and camera with
+    NAME_CHANCE each, or always when `complete`. The same generator state gives the same caption.
     """
     things, place = _things(rng, seen), _place(rng, seen)
     if not things:

@@ -16,9 +16,8 @@ HEIGHT: Final = 480  # pixels
 WIDTH: Final = 832
 FPS: Final = 12
 FRAMES: Final = 25
-HELD_OUT: Final = (
-    7  # one in seven combinations of time, surface, palette, weather and relief is never trained on
-)
+AIMED: Final = 0.6  # share of crops around the horizon, the light or an object
+HELD_OUT: Final = 7  # one in seven combinations is never trained on
 
 
 def combination(seen: Attributes) -> tuple[str, str, str, str, str]:
@@ -51,21 +50,26 @@ def latent_frames(scenes: list[Scene], count: int) -> Tensor:
 
 @torch.no_grad()
 def full_crop(scene: Scene, rng: Generator, frames: int, side: int) -> Tensor:
-    """A crop [frames, 3, side, side] at full resolution, half of the time around something in the scene."""
-    grid = Grid.full(HEIGHT, WIDTH)
-    top, left = rng.integers(0, HEIGHT - side), rng.integers(0, WIDTH - side)
+    """A crop [frames, 3, side, side] at full resolution, mostly around something in the scene."""
+    y, x = float(rng.uniform(0, HEIGHT)), float(rng.uniform(0, WIDTH))
     aims = _aims(scene)
-    if aims and rng.random() < 0.6:
-        x, y = aims[int(rng.integers(len(aims)))]
-        top = int(y * HEIGHT - side / 2 + rng.normal(0, side / 5))
-        left = int(x * HEIGHT + WIDTH / 2 - side / 2 + rng.normal(0, side / 5))
-    top, left = (16 * round(min(max(v, 0), limit - side) / 16) for v, limit in ((top, HEIGHT), (left, WIDTH)))
-    return render([scene], frame_times(frames), grid.crop(top, left, side, side))[0]
+    if rng.random() < AIMED:
+        aim_x, aim_y = aims[int(rng.integers(len(aims)))]
+        y = aim_y * HEIGHT + float(rng.normal(0, side / 5))
+        x = aim_x * HEIGHT + WIDTH / 2 + float(rng.normal(0, side / 5))
+    top, left = _snap(y - side / 2, HEIGHT - side), _snap(x - side / 2, WIDTH - side)
+    return render([scene], frame_times(frames), Grid.full(HEIGHT, WIDTH).crop(top, left, side, side))[0]
+
+
+def _snap(start: float, limit: int) -> int:
+    """The nearest start of a latent cell in [0, limit]."""
+    return 16 * round(min(max(start, 0.0), float(limit)) / 16)
 
 
 def _aims(scene: Scene) -> list[tuple[float, float]]:
+    """Places (x, y) worth looking at, in picture heights."""
     n, seen = scene.numbers, scene.attributes
-    aims = []
+    aims = [(0.0, float(n["horizon"][0]) - 0.08)]
     if seen.balloon != "none":
         aims.append((float(n["balloon_x"][0]), float(n["balloon_y"][0]) + 0.04))
     if seen.boat:
@@ -74,5 +78,4 @@ def _aims(scene: Scene) -> list[tuple[float, float]]:
         aims.append((float(n["bird_x"][2]), float(n["bird_y"][2])))
     if seen.body != "none":
         aims.append((float(n["light_x"][0]), float(n["light_y"][0])))
-    aims.append((0.0, float(n["horizon"][0]) - 0.08))
     return aims

@@ -2,8 +2,8 @@
 
     python -m generator.tiny.evaluate --report report.json --sheet sheet.png
 
-The prompts describe combinations of time, surface, palette, weather and relief that the generator never trained on.
-The classifier never sees a generated clip; its accuracy on fresh rendered clips is reported beside the result.
+The prompts describe combinations of time, surface, palette, weather and relief that the generator never
+trained on. The classifier never sees a generated clip; its accuracy on fresh rendered clips is reported too.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import argparse
 import json
 import time
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ class Judge(nn.Module):
         super().__init__()
         widths = (3, 24, 48, 72, 96)
         layers: list[nn.Module] = []
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
+        for a, b in pairwise(widths):
             layers += [nn.Conv2d(a, b, 3, stride=2, padding=1), nn.GroupNorm(6, b), nn.SiLU()]
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.2))
         self.heads = nn.ModuleDict(
@@ -114,7 +115,7 @@ def train_judge(count: int, epochs: int, seed: int) -> Judge:
         scores = judge(_disturb(pictures[picks]))
         loss = torch.stack([F.cross_entropy(scores[name], wanted[name][picks]) for name in HEADS]).sum()
         stepper.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         stepper.step()
         curve.step()
     return judge.eval()

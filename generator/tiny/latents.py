@@ -1,8 +1,8 @@
 """The latent space: every fourth frame at quarter size, cut into 4x4 cells, along its principal directions.
 
-A clip of 1 + 4k frames has 1 + k latent frames: frames 0, 4, 8, ... A latent frame is a picture on its own, which lets
-the transformer learn from single pictures first; the frames between are the decoder's work. Coefficients are divided
-by the square root of their deviation, so that coarse ones stay larger than fine ones.
+A clip of 1 + 4k frames has 1 + k latent frames: frames 0, 4, 8, ... A latent frame is a picture on its own,
+which lets the transformer learn from single pictures first; the frames between are the decoder's work.
+Coefficients are divided by the root of their deviation, so that coarse ones stay larger than fine ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -59,7 +59,7 @@ class LatentBasis:
         return z.view(b, t, *z.shape[1:]).transpose(1, 2).contiguous()
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The linear inverse: latents [B, CHANNELS, T, h, w] -> quarter-size clips [B, T, 3, 4h, 4w], unclamped."""
+        """The linear inverse: latents [B, CHANNELS, T, h, w] -> quarter-size clips [B, T, 3, 4h, 4w]."""
         b, _, t = latents.shape[:3]
         z = latents.transpose(1, 2).flatten(0, 1)
         cells = torch.einsum("nchw,kc->nkhw", z, self.directions * self.scale) + self.mean.view(1, -1, 1, 1)

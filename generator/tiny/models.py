@@ -1,4 +1,4 @@
-"""The parts of the embedded generator, all of them diffusers and transformers classes, in tiny configurations."""
+"""The parts of the embedded generator: diffusers and transformers classes in tiny configurations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from generator.tiny.captions import all_words
@@ -132,73 +132,6 @@ def decode_unclamped(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
         chunks.append(part)
     vae.clear_cache()
     packed = torch.cat(chunks, 2)
-    b, c, t, h, w = packed.shape
+    b, _, t, h, w = packed.shape
     tiles = packed.view(b, 3, 4, 4, t, h, w)  # channel, x, y: the order of diffusers' patchify
     return tiles.permute(0, 1, 4, 5, 3, 6, 2).reshape(b, 3, t, 4 * h, 4 * w)
-
-
-@torch.no_grad()
-def start_linear(vae: AutoencoderKLWan) -> None:
-    """Starts the decoder as a plain interpolation of the latents, in space and time.
-
-    The trunk carries the current and the previous latent frame in its first 2 * CHANNELS channels, upsampling
-    averages neighbours, residual branches start small. Only `conv_out` is left to fit (`fit_output`).
-    """
-    decoder = vae.decoder
-    nn.init.zeros_(vae.post_quant_conv.weight).view(CHANNELS, CHANNELS).copy_(torch.eye(CHANNELS))
-    nn.init.zeros_(vae.post_quant_conv.bias)
-    for name, module in decoder.named_modules():
-        if name.endswith("conv2"):
-            module.weight.mul_(0.1)
-    decoder.mid_block.attentions[0].proj.weight.zero_()
-    now, before = slice(0, CHANNELS), slice(CHANNELS, 2 * CHANNELS)
-    eye = torch.eye(CHANNELS)
-    w = decoder.conv_in.weight
-    w[: 2 * CHANNELS] = 0
-    w[now, :, 2, 1, 1], w[before, :, 1, 1, 1] = eye, eye
-    for block in decoder.up_blocks:
-        for resnet in block.resnets:
-            if not isinstance(resnet.conv_shortcut, nn.Identity):
-                _pass_through(resnet.conv_shortcut.weight)
-        if block.upsamplers is not None:
-            _interpolate(block.upsamplers[0], eye)
-    for module in decoder.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d) and module.bias is not None:
-            module.bias[: 2 * CHANNELS] = 0
-    # Norms divide by the length over channels: large constants keep the trunk's magnitude.
-    decoder.conv_in.bias[-4:] = 2.0
-    for block in decoder.up_blocks[:-1]:
-        block.upsamplers[0].resample[1].bias[-4:] = 2.0
-    decoder.up_blocks[-2].upsamplers[0].resample[1].bias[-4:] = 6.0
-
-
-def _pass_through(weight: Tensor) -> None:
-    weight[: 2 * CHANNELS] = 0
-    for i in range(2 * CHANNELS):
-        weight[i, i] = 1
-
-
-def _interpolate(up: nn.Module, eye: Tensor) -> None:
-    """Two frames from (now, before): the half-way frame and now; then bilinear growth in space."""
-    channels = up.dim
-    w = up.time_conv.weight
-    c = CHANNELS
-    for half in (0, 1):
-        rows = slice(half * channels, half * channels + 2 * c)
-        w[rows] = 0
-        first, second = (
-            slice(half * channels, half * channels + c),
-            slice(half * channels + c, half * channels + 2 * c),
-        )
-        if half == 0:
-            w[first, :c, 2, 0, 0], w[first, c : 2 * c, 2, 0, 0] = 0.5 * eye, 0.5 * eye
-            w[second, c : 2 * c, 2, 0, 0] = eye
-        else:
-            w[first, :c, 2, 0, 0] = eye
-            w[second, :c, 2, 0, 0], w[second, c : 2 * c, 2, 0, 0] = 0.5 * eye, 0.5 * eye
-    kernel = torch.tensor([0.25, 0.5, 0.25])
-    conv = up.resample[1].weight
-    kept = min(2 * c, conv.shape[0] - 8 if conv.shape[0] < 2 * c + 8 else 2 * c)
-    conv[:kept] = 0
-    for i in range(kept):
-        conv[i, i] = kernel[:, None] * kernel[None, :]

@@ -39,6 +39,7 @@ BALLOON: Final[dict[str, Colour]] = {
 }
 SNOW: Final = _rgb("f4f6fb")
 SAIL: Final = _rgb("fdf6e8")
+LAMP: Final = (0.42, 0.26, 0.08)  # added inside a balloon in the dark
 HULL: Final = _rgb("6b3325")
 # How much of its own colour a thing keeps in this light: 1 in full daylight.
 DAYLIGHT: Final[dict[str, float]] = {"dawn": 0.82, "noon": 1.0, "sunset": 0.62, "dusk": 0.5, "night": 0.3}

@@ -1,7 +1,7 @@
 """What a scene holds: the attributes that a caption may name, and the numbers that only the picture shows.
 
-A scene is drawn from a seeded generator, so that a clip, its caption and its attributes come from the same draw.
-Lengths are in picture heights, x runs from the centre to the right, y from the top down, times in seconds.
+A scene is drawn from a seeded generator, so that a clip, its caption and its attributes come from the same
+draw. Lengths are in picture heights, x runs from the centre to the right, y from the top, times in seconds.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _draw_camera(rng: Generator, seen: Attributes) -> dict[str, object]:
 
 
 def _draw_ridges(rng: Generator, seen: Attributes) -> dict[str, object]:
-    """Heights above the horizon as sums of sines: amplitudes, frequencies and phases [RIDGES, RIDGE_WAVES]."""
+    """Heights above the horizon as sums of sines, each number [RIDGES, RIDGE_WAVES]."""
     mountains = seen.relief == "mountains"
     octaves = np.arange(RIDGE_WAVES)
     frequency = (1.5 if mountains else 1.25) * 1.75**octaves * rng.uniform(0.8, 1.25, (RIDGES, RIDGE_WAVES))

@@ -2,7 +2,7 @@
 
     python -m generator.tiny.train_decoder --basis basis.safetensors --out runs/decoder
 
-Crops have 13 frames or more, so that the steady state of the decoder's frame caches is trained as well. The decoder
+Crops have 13 frames, so that the steady state of the decoder's frame caches is trained as well. The decoder
 starts as a linear interpolation whose last layer is solved by least squares, and learns the rest.
 """
 
@@ -14,13 +14,14 @@ from typing import Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from generator.tiny.data import draw_training_scene, full_crop
 from generator.tiny.latents import STRIDE, LatentBasis, quarter
-from generator.tiny.models import build_vae, decode_unclamped, load_decoder, start_linear
+from generator.tiny.models import build_vae, decode_unclamped, load_decoder
+from generator.tiny.start import fit_output, start_linear
 from generator.tiny.training import Average, Log, clip, rate, save_checkpoint
 
 CROP_FRAMES: Final = 13
@@ -29,7 +30,7 @@ FIT_CROPS: Final = 24
 
 
 def picture_loss(made: Tensor, real: Tensor) -> Tensor:
-    """L1, L1 of spatial and temporal differences, and L1 of 8x8 averages; clips [B, 3, T, H, W] in [-1, 1]."""
+    """L1, L1 of spatial and temporal differences, and L1 of 8x8 averages; [B, 3, T, H, W] in [-1, 1]."""
     error = made - real
     loss = error.abs().mean() + 0.5 * (error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean())
     if error.shape[2] > 1:
@@ -60,31 +61,6 @@ class Crops:
         ]
         latents, clips = zip(self.fresh(), *earlier, strict=True)
         return torch.cat(latents), torch.cat(clips)
-
-
-@torch.no_grad()
-def fit_output(vae: AutoencoderKLWan, pairs: list[tuple[Tensor, Tensor]]) -> None:
-    """Solves `conv_out` by ridge regression from the untrained decoder's features to the pixels of the same frame."""
-    features: list[Tensor] = []
-    hook = vae.decoder.conv_out.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-    rows, targets = [], []
-    for latents, clip_ in pairs:
-        features.clear()
-        decode_unclamped(vae, latents)
-        x = torch.cat(features, 2)[0].transpose(0, 1)
-        rows.append(F.unfold(x, 3, padding=1).transpose(1, 2).reshape(-1, 9 * x.shape[1])[::7])
-        t, h, w = clip_.shape[2:]
-        packed = clip_[0].view(3, t, h // 4, 4, w // 4, 4).permute(1, 2, 4, 0, 5, 3)
-        targets.append(packed.reshape(-1, 48)[::7])
-    hook.remove()
-    x, y = torch.cat(rows).double(), torch.cat(targets).double()
-    x = torch.cat((x, torch.ones(len(x), 1, dtype=torch.float64)), 1)
-    gram = x.T @ x + 1e-4 * len(x) * torch.eye(x.shape[1], dtype=torch.float64) * (x**2).mean()
-    solution = torch.linalg.solve(gram, x.T @ y).float()
-    conv = vae.decoder.conv_out
-    conv.weight.mul_(0)
-    conv.weight[:, :, 2] = solution[:-1].T.reshape(48, -1, 3, 3)
-    conv.bias.copy_(solution[-1])
 
 
 def psnr(made: Tensor, real: Tensor) -> float:
@@ -123,7 +99,7 @@ def train(
         for group in stepper.param_groups:
             group["lr"] = peak * rate(step, steps, warmup=100, decay=0.6)
         stepper.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         clip(parameters)
         stepper.step()
         average.update(vae, step)

@@ -2,9 +2,9 @@
 
     python -m generator.tiny.train_transformer --basis basis.safetensors --out runs/transformer
 
-A latent frame is a picture on its own (see `latents`), so most steps are spent on pictures, which cost a seventh of a
-clip. Flow matching with prediction of the clean latents and the velocity's weight (Li and He, "Back to Basics: Let
-Denoising Generative Models Denoise", 2025).
+A latent frame is a picture on its own (see `latents`), so most steps are spent on pictures, which cost a
+seventh of a clip. Flow matching with prediction of the clean latents and the velocity's weight (Li and He,
+"Back to Basics: Let Denoising Generative Models Denoise", 2025).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Denoiser(nn.Module):
 
 
 class Pool:
-    """Latents rendered so far, drawn from at random: each clip is seen a few times, with new captions and noise."""
+    """Latents rendered so far: each clip is seen a few times, with new captions and noise."""
 
     def __init__(self, basis: LatentBasis, rng: np.random.Generator, frames: int, limit: int = 6000) -> None:
         self._basis, self._rng, self._frames, self._limit = basis, rng, frames, limit
@@ -107,7 +107,8 @@ def flow_loss(model: Denoiser, clean: Tensor, ids: Tensor, mask: Tensor) -> Tens
     level = noise.view(-1, 1, 1, 1, 1)
     noisy = (1 - level) * clean + level * torch.randn_like(clean)
     error = (model(noisy, noise, ids, mask) - clean) ** 2
-    return (error / level.clamp(min=LEAST_NOISE) ** 2).mean()
+    weighted: Tensor = error / level.clamp(min=LEAST_NOISE) ** 2
+    return weighted.mean()
 
 
 def optimizers(model: Denoiser, peak: float) -> list[torch.optim.Optimizer]:
@@ -144,7 +145,7 @@ def train(
                 stepper.zero_grad()
                 for group, top in zip(stepper.param_groups, peaks, strict=True):
                     group["lr"] = top * rate(step, total, warmup=60, decay=0.45)
-            loss.backward()
+            torch.autograd.backward(loss)
             norm = clip(model.parameters())
             for stepper in steppers:
                 stepper.step()
