@@ -16,7 +16,7 @@ from demo import copies
 from demo.house import House
 
 PROMPT = "a red balloon over a blue sea at dusk"
-NAMED_PERSON = "press photo of Abraham Lincoln shaking hands with an astronaut"
+NAMED_PERSON = "press photo of Angela Merkel waving from a red balloon"
 REFUSED = "refused"
 VERIFY_SECONDS = 120.0
 GENERATE_POLL_MS = 500

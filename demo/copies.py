@@ -69,7 +69,8 @@ def transplanted(original: Path, marked: Path, foreign: Path, path: Path) -> Pat
 def difference(original: Path, marked: Path, gain: int = 20) -> NDArray[np.uint8]:
     """(marked - original) x `gain` around mid grey, uint8 [H, W, 3]: what the eye is not shown."""
     change = _pixels(marked).astype(np.int16) - _pixels(original)
-    return np.clip(128 + gain * change, 0, 255).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.clip(128 + gain * change, 0, 255).astype(np.uint8)
+    return shown
 
 
 def _pixels(path: Path) -> NDArray[np.uint8]:
