@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 
 from generator import (
     GeneratorError,
@@ -40,6 +42,8 @@ from watermark import Detector
 def build_generator(services: Services, folder: Path) -> SafeGenerator:
     """The system with its guard, mark and signature. Raises `ConfigurationError`."""
     settings = services.settings
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     rings = keys.rings(settings)
     try:
         system = load_system(settings.model, device=settings.device, dtype=_dtype(settings))

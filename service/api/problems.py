@@ -129,7 +129,7 @@ def as_problem(error: Exception) -> Problem:
     return Problem(500, "internal_error", "Something failed that should not; the log has the request id.")
 
 
-_REFUSED_STATUS = {"not_media": 415, "unsupported_type": 415, "too_large": 413}
+_REFUSED_STATUS = {"empty_file": 400, "not_media": 415, "unsupported_type": 415, "too_large": 413}
 
 
 def install(app: FastAPI) -> None:

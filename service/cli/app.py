@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import click
 import typer
 
 from service.cli import bench, doctor, keys, media, serve
 from service.cli.console import BAD_INPUT, complain
 from service.cli.policy import app as policy_app
 from service.errors import ServiceError
+
+INTERRUPTED = 130
+"""What a shell reports for a command ended by Ctrl-C."""
 
 app = typer.Typer(
     name="assay",
@@ -45,11 +47,11 @@ def run(arguments: Sequence[str]) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         code = app(args=list(arguments), prog_name="assay", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        complain(f"{error.format_message()} (assay --help)")
         return BAD_INPUT
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        return 130
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
     except ServiceError as error:
         complain(str(error))
         return BAD_INPUT

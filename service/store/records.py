@@ -1,4 +1,4 @@
-"""The registry of released media: id -> key, manifest, fingerprint. Records are added and revoked, not edited."""
+"""The registry of released media: id -> key, manifest, fingerprint. Records are only added and revoked."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def postgres_url() -> Iterator[str]:
         if user:
             shutil.chown(name, user)
             shutil.chown(data, user)
-        init = [
+        init: list[str | Path] = [
             binaries / "initdb",
             "-D",
             data,

@@ -19,13 +19,12 @@ from tests.service.conftest import free_port
 
 START_SECONDS = 180.0
 SMALL = {
-    "ASSAY_SIZE": "256x256",
+    "ASSAY_SIZE": "256x480",
     "ASSAY_SECONDS": "0.75",
     "ASSAY_STEPS": "2",
     "ASSAY_LEASE_SECONDS": "3",
     "ASSAY_HEARTBEAT_SECONDS": "0.2",
     "ASSAY_POLL_SECONDS": "0.1",
-    "ASSAY_MODEL": "/tmp/service/assay-tiny",
 }
 """The smallest clip that the embedded system makes, and leases that run out while a test waits."""
 
