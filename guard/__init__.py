@@ -1,7 +1,7 @@
 """The guard: policies written as YAML, checked against every text and picture of a request.
 
-Load a policy (`load_policy`), compile it (`Guard`), ask (`Guard.evaluate` returns a `Decision`, `Guard.enforce`
-raises `PolicyViolation` unless the decision is to allow). Everything fails closed.
+Load a policy (`load_policy`), compile it (`Guard`), ask (`Guard.evaluate` returns a `Decision`,
+`Guard.enforce` raises `PolicyViolation` unless the decision is to allow). Everything fails closed.
 """
 
 from guard.consent import Consent, ConsentVerifier, SignedConsents, issue_consent

@@ -1,9 +1,11 @@
-"""Consent tokens: a person's signed permission for one picture of theirs, for a tenant and purposes, for a time.
+"""Consent tokens: a person's signed permission for one picture of theirs, for a tenant and purposes, for a
+time.
 
-A token is `BASE64URL(payload).BASE64URL(signature)`; the payload is canonical JSON (sorted keys, no spaces), the
-signature Ed25519 (RFC 8032) over the domain tag and the payload bytes. It names a pseudonym, never a person.
-`subject_is` says what the token is bound to. Version 1 binds it to the SHA-256 of the picture file; binding to a
-committed face template, so that any picture of the person will do, is a further value of the same field.
+A token is `BASE64URL(payload).BASE64URL(signature)`; the payload is canonical JSON (sorted keys, no
+spaces), the signature Ed25519 (RFC 8032) over the domain tag and the payload bytes. It names a pseudonym,
+never a person. `subject_is` says what the token is bound to. Version 1 binds it to the SHA-256 of the
+picture file; binding to a committed face template, so that any picture of the person will do, is a further
+value of the same field.
 """
 
 from __future__ import annotations
@@ -66,8 +68,8 @@ class SignedConsents:
     def verify(self, token: str, *, tenant: str, purpose: str, sha256: str, now: datetime) -> Consent:
         """Returns the consent where signature, time, revocation, tenant, purpose and picture all fit.
 
-        Raises `ConsentError`; its `reason` is malformed, unsigned, early, expired, revoked, tenant, purpose or
-        picture.
+        Raises `ConsentError`; its `reason` is malformed, unsigned, early, expired, revoked, tenant, purpose
+        or picture.
         """
         consent = self._read(token)
         checks = {

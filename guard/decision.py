@@ -17,9 +17,10 @@ DECISION_FORMAT = 1  # version of `Decision.to_json`; raised when a key changes 
 class Evidence:
     """One thing that a condition saw. Names of people and words of the prompt are not in it.
 
-    `source` is the role of the text or picture, `index` its number in the request. For texts, `start` and `end`
-    are the half-open span of characters in the text as it was sent, `view` is the simplest reading of the text in
-    which the entry is visible, `list` and `entry` say what matched. For pictures, the span is None.
+    `source` is the role of the text or picture, `index` its number in the request. For texts, `start` and
+    `end` are the half-open span of characters in the text as it was sent, `view` is the simplest reading of
+    the text in which the entry is visible, `list` and `entry` say what matched. For pictures, the span is
+    None.
     """
 
     condition: str
@@ -61,8 +62,9 @@ class NearMiss:
 class Decision:
     """The answer to one `GuardRequest`.
 
-    `findings` are the enforced rules that fired, gravest first; `shadow` those that only watch; `exceptions` the
-    ids of exceptions that kept a rule from firing. `handle` is an HMAC of the texts ("" without a key).
+    `findings` are the enforced rules that fired, gravest first; `shadow` those that only watch;
+    `exceptions` the ids of exceptions that kept a rule from firing. `handle` is an HMAC of the texts (""
+    without a key).
     """
 
     decision_id: str

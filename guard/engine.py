@@ -1,7 +1,8 @@
 """`Guard`: one policy, compiled, that answers requests.
 
-Fail closed, and say so: a stage without an enforcing rule is refused unless the policy leaves it unchecked on
-purpose; a request with nothing to check is refused; a check that cannot run has its rule's `on_error` outcome.
+Fail closed, and say so: a stage without an enforcing rule is refused unless the policy leaves it unchecked
+on purpose; a request with nothing to check is refused; a check that cannot run has its rule's `on_error`
+outcome.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ class Guard:
     ) -> None:
         """Compiles `policy`.
 
-        `faces` None: rules that look for faces have their `on_error` outcome. `consents` None: no consent is
-        valid. `clock` returns the time with its zone. `handle_key` keys the HMAC under which decisions refer to
-        texts; empty, decisions have no handle.
+        `faces` None: rules that look for faces have their `on_error` outcome. `consents` None: no consent
+        is valid. `clock` returns the time with its zone. `handle_key` keys the HMAC under which decisions
+        refer to texts; empty, decisions have no handle.
         """
         self.policy = policy
         self._faces = faces
@@ -97,7 +98,7 @@ class Guard:
         return ("faces",) if Face in asked and self._faces is None else ()
 
     def enforce(self, request: GuardRequest) -> Decision:
-        """Returns the decision of `evaluate` where it allows the request; raises `PolicyViolation` otherwise."""
+        """Returns the decision of `evaluate` where it allows; raises `PolicyViolation` otherwise."""
         decision = self.evaluate(request)
         if not decision.allowed:
             raise PolicyViolation(decision)

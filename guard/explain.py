@@ -59,7 +59,7 @@ class RuleTrace:
 
 
 def explain(guard: Guard, request: GuardRequest) -> tuple[RuleTrace, ...]:
-    """Returns how every rule of the request's stage judged it; for pictures, the first one that the rule fires on."""
+    """Returns how every rule of the stage judged the request; of pictures, the first that a rule fires on."""
     facts = guard.facts(request)
     return tuple(_trace_rule(guard, rule, request, facts) for rule in guard.policy.for_stage(request.stage))
 
@@ -145,7 +145,7 @@ class _Tracer:
 
 
 def _closest(text: str, names: Sequence[str]) -> list[tuple[float, int, int, int]]:
-    """Returns the pieces of one to three words that are most like a name: similarity, start, end, name's number."""
+    """Returns the pieces of one to three words most like a name: similarity, start, end, name's number."""
     reading = read(text)
     tokens = [reading.token(i) for i in range(len(reading.tokens))]
     pieces = [(i, i + n) for n in (1, 2, 3) for i in range(len(tokens) - n + 1)]

@@ -17,8 +17,9 @@ from PIL import Image
 from guard.errors import BackendError
 from guard.model import Certainty
 
-# Detector probability from which a face counts, by the certainty that a rule asks for. MTCNN's last stage calls
-# 0.7 a face already; at 0.9 it keeps small and turned faces and drops most patterns in foliage and cloth.
+# Detector probability from which a face counts, by the certainty that a rule asks for. MTCNN's last stage
+# calls 0.7 a face already; at 0.9 it keeps small and turned faces and drops most patterns in foliage and
+# cloth.
 FACE_PROBABILITY: Mapping[Certainty, float] = {
     Certainty.SURE: 0.99,
     Certainty.LIKELY: 0.90,

@@ -30,7 +30,7 @@ Candidates = tuple[tuple[int, int], ...]  # (word id, distance)
 
 @dataclass(frozen=True, slots=True)
 class FuzzyHit:
-    """A name seen with errors: `code` as given to the index, tokens first to last (half-open), edits in all."""
+    """A name seen with errors: its code, its tokens (half-open range), edits in all."""
 
     code: int
     first: int

@@ -32,6 +32,7 @@ from guard.model import (
     Stage,
     Words,
 )
+from guard.reasons import REASONS, is_reason
 from guard.schema import (
     Choice,
     Either,
@@ -41,6 +42,8 @@ from guard.schema import (
     MapOf,
     Parsed,
     Record,
+    Reference,
+    Registered,
     Shared,
     Spec,
     Text,
@@ -82,7 +85,15 @@ def _identifier(what: str) -> Text:
     return Text(f"{what} (a-z, 0-9 and -)", IDENTIFIER, 80)
 
 
-_item = Text("an entry", r"(?s).*\S.*", MAX_ITEM_CHARACTERS)
+_people_list = Reference("people", _identifier("the name of a people list"))
+_word_list = Reference("words", _identifier("the name of a word list"))
+_reason = Registered(
+    Text("a reason code", r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*", 80),
+    is_reason,
+    list(REASONS),
+    "your own start with CUSTOM.",
+)
+_item = Text("an entry", max_length=MAX_ITEM_CHARACTERS)
 _certainty = Word("a certainty", {word.value: word for word in Certainty})
 _within = Parsed("a distance such as `6 words`", r"[1-9]\d{0,2} words?", lambda text: int(text.split()[0]))
 _percent = Parsed("a share such as `95%`", r"(100|\d{1,2})%", lambda text: int(text[:-1]) / 100)
@@ -94,9 +105,7 @@ _words = Record(
     "a `words` condition",
     Words,
     {
-        "words": Key(
-            _identifier("the name of a word list"), "A text contains an entry of this list.", required=True
-        ),
+        "words": Key(_word_list, "A text contains an entry of this list.", required=True),
         "certainty": _certainty_key,
         "within": _within_key,
     },
@@ -105,9 +114,7 @@ _mentions = Record(
     "a `mentions` condition",
     Mentions,
     {
-        "mentions": Key(
-            _identifier("the name of a people list"), "A text names one of these people.", required=True
-        ),
+        "mentions": Key(_people_list, "A text names one of these people.", required=True),
         "certainty": _certainty_key,
         "within": _within_key,
     },
@@ -176,8 +183,8 @@ _attack_test: Record[RuleTest] = Record(
     AttackTest,
     {
         "attack": Key(Text("a text with {person} or {word}"), "A prompt with a placeholder.", required=True),
-        "person": Key(_identifier("the name of a people list"), "The list that {person} stands for."),
-        "word": Key(_identifier("the name of a word list"), "The list that {word} stands for."),
+        "person": Key(_people_list, "The list that {person} stands for."),
+        "word": Key(_word_list, "The list that {word} stands for."),
         "with": Key(
             ListOf("attacks", Word("an attack", {name: name for name in ATTACKS})),
             "The disguises to try.",
@@ -243,11 +250,7 @@ _rule = Record(
             "block, review (a person looks at it), or flag (its points count, nothing else).",
             required=True,
         ),
-        "reason": Key(
-            Text("a reason code", r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*", 80),
-            "A code of the registry.",
-            required=True,
-        ),
+        "reason": Key(_reason, "A code of the registry.", required=True),
         "on_error": Key(
             Word("an outcome", {outcome.value: outcome for outcome in Outcome}),
             "What happens when a check of this rule cannot run; block is the default.",
@@ -299,7 +302,7 @@ POLICY: Record[PolicyDraft] = Record(
         "description": Key(Text("a description"), "What the policy is for."),
         "unchecked_stages": Key(
             ListOf("stages", Word("a stage", {stage.value: stage for stage in Stage})),
-            "Stages that this policy leaves unchecked on purpose. A stage without rules is refused otherwise.",
+            "Stages left unchecked on purpose. Any other stage without rules is refused.",
         ),
         "lists": Key(MapOf("lists by name", IDENTIFIER, _list), "Lists of people and of words, by name."),
         "rules": Key(ListOf("rules", _rule), "The rules.", required=True),

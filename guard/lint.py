@@ -52,7 +52,7 @@ class Issue:
 
 
 def lint_policy(policy: Policy, *, today: date | None = None) -> list[Issue]:
-    """Returns what is questionable in `policy`, gravest first; `today` None leaves out what depends on the date."""
+    """Returns what is questionable, gravest first; without `today`, dates are not looked at."""
     issues = [*_about_policy(policy), *_about_lists(policy)]
     for rule in policy.rules:
         issues += _about_rule(rule)

@@ -19,7 +19,6 @@ from guard.model import (
     Entry,
     EntryList,
     Leaf,
-    Mentions,
     Mode,
     PictureCase,
     PictureCondition,
@@ -28,9 +27,7 @@ from guard.model import (
     Stage,
     TextCondition,
     leaves,
-    list_of,
 )
-from guard.reasons import REASONS, is_reason
 from guard.schema import FAILED, Report, suggest
 
 MAX_LIST_BYTES = 64 * 2**20  # one list file; 150,000 people with aliases take about 20 MB
@@ -45,8 +42,8 @@ def default_policy_path() -> Path:
 def load_policy(path: Path) -> Policy:
     """Reads the policy file at `path` and the list files beside it.
 
-    Raises `PolicyError` with every problem found, each with its line and column; a file that cannot be read is
-    one of them.
+    Raises `PolicyError` with every problem found, each with its line and column; a file that cannot be read
+    is one of them.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -63,7 +60,9 @@ def parse_policy(text: str, source: str = "<policy>", *, folder: Path | None = N
     Raises `PolicyError` with every problem found.
     """
     report = Report(tree.Source(source, text))
-    draft = POLICY.read(tree.read_tree(report.source), report)
+    root = tree.read_tree(report.source)
+    draft = POLICY.read(root, report)
+    _check_references(report, _declared_lists(root))
     if draft is FAILED:
         raise PolicyError(report.problems)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
@@ -71,7 +70,7 @@ def parse_policy(text: str, source: str = "<policy>", *, folder: Path | None = N
         name: _ListReader(name, written, folder, report, digest).read()
         for name, written in (draft.lists or {}).items()
     }
-    for problem in _check(draft, lists):
+    for problem in _check(draft):
         report.add(*problem)
     if report.problems:
         raise PolicyError(report.problems)
@@ -86,6 +85,27 @@ def parse_policy(text: str, source: str = "<policy>", *, folder: Path | None = N
         at=draft.at,
         description=draft.description,
     )
+
+
+def _declared_lists(root: tree.Node) -> dict[str, str]:
+    """Returns the kind of each list by name, as far as the file says, so that all errors come at once."""
+    found: dict[str, str] = {}
+    for key, lists in root.entries if isinstance(root, tree.Mapping) else ():
+        if key.value == "lists" and isinstance(lists, tree.Mapping):
+            for name, body in lists.entries:
+                found[name.value] = ""
+                for field, value in body.entries if isinstance(body, tree.Mapping) else ():
+                    if field.value == "kind" and isinstance(value, tree.Scalar):
+                        found[name.value] = value.value
+    return found
+
+
+def _check_references(report: Report, declared: dict[str, str]) -> None:
+    for at, name, kind in report.references:
+        if name not in declared:
+            report.add(at, f"there is no list {name!r}", suggest(name, list(declared)))
+        elif declared[name] in ("people", "words") and declared[name] != kind:
+            report.add(at, f"list {name!r} is a list of {declared[name]}, and {kind} are needed here")
 
 
 def _whole_file(path: str, message: str) -> PolicyError:
@@ -168,7 +188,7 @@ class _ListReader:
             name for name in names if isinstance(name, str) and 0 < len(name.strip()) <= MAX_ITEM_CHARACTERS
         ]
         if not names or len(good) != len(names):
-            return 'expected {"name": "...", "aliases": ["...", ...], "id": "..."}; id and aliases may be left out'
+            return 'expected {"name": "...", "aliases": ["..."], "id": "..."}; id and aliases may be left out'
         return Entry(str(row.get("id", f"{self._name}:{number}")), tuple(good))
 
 
@@ -180,30 +200,26 @@ def _is_person(row: object) -> bool:
 Finding = tuple[Location, str, str | None]
 
 
-def _check(draft: PolicyDraft, lists: dict[str, EntryList]) -> Iterator[Finding]:
+def _check(draft: PolicyDraft) -> Iterator[Finding]:
     """Yields what is wrong between parts of a policy."""
     if not draft.rules:
         yield draft.at, "a policy needs at least one rule", None
     first: dict[str, Rule] = {}
     for rule in draft.rules:
-        if other := first.setdefault(rule.id, rule):
-            if other is not rule:
-                yield rule.at, f"rule id {rule.id!r} is already used in line {other.at.line}", None
-        yield from _check_rule(rule, lists)
+        other = first.setdefault(rule.id, rule)
+        if other is not rule:
+            yield rule.at, f"rule id {rule.id!r} is already used in line {other.at.line}", None
+        yield from _check_rule(rule)
     checked = {rule.stage for rule in draft.rules if rule.mode is not Mode.OFF}
     for stage in draft.unchecked_stages:
         if stage in checked:
             yield draft.at, f"stage {stage.value!r} is named under unchecked_stages and has rules", None
 
 
-def _check_rule(rule: Rule, lists: dict[str, EntryList]) -> Iterator[Finding]:
-    if not is_reason(rule.reason):
-        hint = suggest(rule.reason.lower(), [code.lower() for code in REASONS])
-        message = f"rule {rule.id!r}: reason {rule.reason!r} is not registered; your own start with CUSTOM."
-        yield rule.at, message, hint.upper() if hint else None
+def _check_rule(rule: Rule) -> Iterator[Finding]:
     for condition in (rule.when, *rule.unless):
         for leaf in leaves(condition):
-            yield from _check_leaf(leaf, rule.stage, lists)
+            yield from _check_leaf(leaf, rule.stage)
     verdicts = {test.expect for test in rule.tests if isinstance(test, CaseTest)}
     if rule.mode is Mode.ENFORCE and not {rule.then.value, "allow"} <= verdicts:
         yield (
@@ -212,32 +228,21 @@ def _check_rule(rule: Rule, lists: dict[str, EntryList]) -> Iterator[Finding]:
             None,
         )
     for test in rule.tests:
-        yield from _check_test(test, rule, lists)
+        yield from _check_test(test, rule)
     ids = [exception.id for exception in rule.exceptions]
     for exception in rule.exceptions:
         if ids.count(exception.id) > 1:
             yield exception.at, f"exception id {exception.id!r} is given twice", None
 
 
-def _check_leaf(leaf: Leaf, stage: Stage, lists: dict[str, EntryList]) -> Iterator[Finding]:
-    if isinstance(leaf, PictureCondition):
-        if stage is not Stage.REFERENCE:
-            yield leaf.at, f"pictures are not seen at stage {stage.value!r}; use stage reference", None
-        return
-    kind = "people" if isinstance(leaf, Mentions) else "words"
-    yield from _check_list(leaf.at, list_of(leaf), kind, lists)
+def _check_leaf(leaf: Leaf, stage: Stage) -> Iterator[Finding]:
+    if isinstance(leaf, PictureCondition) and stage is not Stage.REFERENCE:
+        yield leaf.at, f"pictures are not seen at stage {stage.value!r}; use stage reference", None
 
 
-def _check_list(at: Location, name: str, kind: str, lists: dict[str, EntryList]) -> Iterator[Finding]:
-    if name not in lists:
-        yield at, f"there is no list {name!r}", suggest(name, list(lists))
-    elif lists[name].kind != kind:
-        yield at, f"list {name!r} is a list of {lists[name].kind}, and {kind} are needed here", None
-
-
-def _check_test(test: CaseTest | AttackTest, rule: Rule, lists: dict[str, EntryList]) -> Iterator[Finding]:
+def _check_test(test: CaseTest | AttackTest, rule: Rule) -> Iterator[Finding]:
     if isinstance(test, AttackTest):
-        yield from _check_attack(test, rule, lists)
+        yield from _check_attack(test, rule)
     elif test.expect not in ("allow", rule.then.value):
         yield (
             test.at,
@@ -249,12 +254,10 @@ def _check_test(test: CaseTest | AttackTest, rule: Rule, lists: dict[str, EntryL
         yield test.at, f"rule {rule.id!r} looks at {needed}, and so must its tests", None
 
 
-def _check_attack(test: AttackTest, rule: Rule, lists: dict[str, EntryList]) -> Iterator[Finding]:
-    for placeholder, name, kind in (("person", test.person, "people"), ("word", test.word, "words")):
+def _check_attack(test: AttackTest, rule: Rule) -> Iterator[Finding]:
+    for placeholder, name in (("person", test.person), ("word", test.word)):
         if (name is None) != (f"{{{placeholder}}}" not in test.attack):
             yield test.at, f"{{{placeholder}}} in the text and the key {placeholder!r} belong together", None
-        elif name is not None:
-            yield from _check_list(test.at, name, kind, lists)
     if (test.person is None) == (test.word is None):
         yield test.at, "an attack needs one placeholder, {person} or {word}, and the list it stands for", None
     if rule.then is Action.FLAG:

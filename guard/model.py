@@ -98,7 +98,7 @@ class EntryList:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Holds where a text contains an entry of a word list. `within`: at most so many words from another match."""
+    """Holds where a text contains an entry of a word list, `within` so many words of another match."""
 
     words: str  # name of the list
     at: Location
@@ -172,7 +172,7 @@ def list_of(leaf: TextCondition) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PictureCase:
-    """The picture of a test, described and not shown: `face` present|none|unknown, `consent` valid|none|expired."""
+    """The picture of a test, described: `face` present, none, unknown; `consent` valid, none, expired."""
 
     face: str
     at: Location

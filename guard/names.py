@@ -1,9 +1,9 @@
 """The gazetteer: every entry of every list, found in a text in whatever disguise, in one pass.
 
-All entries are strings of letters in one Aho-Corasick automaton (Aho and Corasick 1975), people also with their
-names in other orders, all also with repeated letters written once. What the automaton finds is confirmed letter by
-letter against the entry, and must begin and end where tokens do. Misspelt names come from `guard.fuzzy`, names in
-other alphabets from their sounds.
+All entries are strings of letters in one Aho-Corasick automaton (Aho and Corasick 1975), people also with
+their names in other orders, all also with repeated letters written once. What the automaton finds is
+confirmed letter by letter against the entry, and must begin and end where tokens do. Misspelt names come
+from `guard.fuzzy`, names in other alphabets from their sounds.
 """
 
 from __future__ import annotations
@@ -120,14 +120,13 @@ class Gazetteer:
         self._names.append(" ".join(words))
         self._owner_of.append(owner)
         rotations = len(words) if orders and len(words) <= _MAX_ORDERED_WORDS else 1
+        keys = [to_classes(word) for word in words]
+        once = [_collapsed(key) for key in keys]
         for rotation in range(rotations):
-            turned = words[rotation:] + words[:rotation]
-            keys = [to_classes(word) for word in turned]
-            plain = "".join(keys)
-            self._add_key(plain, number << _NAME_SHIFT | rotation << _ROTATION_SHIFT)
-            once = "".join(map(_collapsed, keys))
-            if once != plain:
-                self._add_key(once, number << _NAME_SHIFT | rotation << _ROTATION_SHIFT | 1)
+            code = number << _NAME_SHIFT | rotation << _ROTATION_SHIFT
+            self._add_key("".join(keys[rotation:] + keys[:rotation]), code)
+            if once != keys:
+                self._add_key("".join(once[rotation:] + once[:rotation]), code | 1)
         return number
 
     def _add_key(self, key: str, code: int) -> None:
@@ -245,7 +244,7 @@ def _variants(name: str, kind: str) -> Iterator[tuple[str, ...]]:
 
 
 def _collapsed(word: str) -> str:
-    return word if not _RUN.search(word) else _RUN.sub(r"\1", word)
+    return _RUN.sub(r"\1", word) if _RUN.search(word) else word
 
 
 _RUN = re.compile(r"(.)\1+")
@@ -268,7 +267,7 @@ def _same_letters(reading: Reading, begin: int, end: int, wanted: str, repeated:
 
 
 def _parting(view: Reading, first: int, last: int, lengths: list[int]) -> str | None:
-    """Returns how the tokens of a match differ from the entry's words: "" not at all, None too much to be meant."""
+    """Returns how the tokens differ from the entry's words: "" not at all, None too much to be meant."""
     seen = [min(end, last + 1) - begin for begin, end in view.tokens if first <= begin <= last]
     if seen == lengths:
         return ""
@@ -306,7 +305,7 @@ def _views(reading: Reading, begin: int, end: int, words: Sequence[str]) -> list
 
 def _surest(found: list[Match]) -> list[Match]:
     """Drops matches of an entry that overlap a surer one of the same entry."""
-    found.sort(key=lambda m: (-m.certainty.rank, -(m.end - m.start), m.start, m.view))
+    found.sort(key=lambda m: (-m.certainty.rank, -(m.end - m.start), m.start))  # exact before misspelt
     kept: list[Match] = []
     for match in found:
         if not any(
@@ -329,14 +328,17 @@ def _number_words(text: str, found: list[Match]) -> list[Match]:
 
 
 def _sound_index(names: Sequence[str], people: Iterable[int]) -> dict[int, list[int]]:
+    """Returns the numbers of names by the hash of their consonants, once with each sound of c."""
+    heard: dict[str, tuple[str, str]] = {}  # names share words
     index: dict[int, list[int]] = {}
     for number in people:
-        if not names[number].isascii():
-            continue
-        for soft in (False, True) if "c" in names[number] else (False,):
-            words = [consonants(sounds(word, soft)) for word in names[number].split()]
-            if sum(map(len, words)) >= MIN_CONSONANTS:
-                index.setdefault(hash(" ".join(words)), []).append(number)
+        words = names[number].split()
+        for word in words:
+            if word not in heard:
+                heard[word] = consonants(sounds(word)), consonants(sounds(word, soft_c=True))
+        for key in {" ".join(heard[word][soft] for word in words) for soft in (0, 1)}:
+            if len(key) - len(words) + 1 >= MIN_CONSONANTS and key.isascii():
+                index.setdefault(hash(key), []).append(number)
     return index
 
 

@@ -1,7 +1,8 @@
 """The registry of reason codes: stable, append-only words for what a policy refuses and why.
 
-A code says what kind of content it is about, never which rule or list saw it. `hint` says whether the user may
-be shown where in the prompt the problem lies: never for reasons where that would help to probe the rules.
+A code says what kind of content it is about, never which rule or list saw it. `hint` says whether the user
+may be shown where in the prompt the problem lies: never for reasons where that would help to probe the
+rules.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ _ROWS = (
     Reason("SEXUAL.EXPLICIT", "explicit sexual content",
            "We do not make sexually explicit media.", True, "PORNOGRAPHY_OR_SEXUALIZED_CONTENT"),
     Reason("SEXUAL.NON_CONSENSUAL", "undressing or sexualising a person without consent",
-           "We do not make intimate media of people without their consent.", False, "NON_CONSENSUAL_BEHAVIOUR"),
+           "We do not make intimate media of people without their consent.", False,
+           "NON_CONSENSUAL_BEHAVIOUR"),
     Reason("VIOLENCE.GRAPHIC", "gore and torture",
            "We do not make graphically violent media.", True, "VIOLENCE"),
     Reason("VIOLENCE.EXTREMISM", "praise of terrorist or extremist groups",
@@ -47,8 +49,8 @@ _ROWS = (
     Reason("VIOLENCE.WEAPONS", "instructions for making weapons",
            "We do not make instructions for weapons.", False, "RISK_FOR_PUBLIC_SECURITY"),
     Reason("SELF_HARM", "depiction or encouragement of self-harm",
-           "We do not make media that shows self-harm. If you are struggling, please talk to someone you trust "
-           "or to a local crisis line.", True, "SELF_HARM"),
+           "We do not make media that shows self-harm. If you are struggling, please talk to someone you "
+           "trust or to a local crisis line.", True, "SELF_HARM"),
     Reason("HATE.SYMBOL", "symbols and slogans of hate",
            "We do not make hateful media.", True, "ILLEGAL_OR_HARMFUL_SPEECH"),
     Reason("ELECTION.DECEPTION", "false voting information and fabricated election events",

@@ -27,7 +27,7 @@ class PictureLimits:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text that the model will see. `role` says which: prompt, negative_prompt, rewritten_prompt, preset, ..."""
+    """One text that the model will see; `role` says which: prompt, negative_prompt, rewritten_prompt, ..."""
 
     role: str
     value: str = field(repr=False)
@@ -35,7 +35,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One picture: `pixels` uint8 [H, W, 3] sRGB, `sha256` of the file it came from (hex), consent tokens with it."""
+    """One picture: `pixels` uint8 [H, W, 3] sRGB, `sha256` of its file (hex), the consent tokens with it."""
 
     role: str
     pixels: NDArray[np.uint8] = field(repr=False)
@@ -50,7 +50,7 @@ class Picture:
     def from_bytes(
         role: str, data: bytes, *, consents: tuple[str, ...] = (), limits: PictureLimits = PictureLimits()
     ) -> Picture:
-        """Decodes a picture file, upright, first frame. Raises `PictureError` where it is none or too large."""
+        """Decodes a picture file, upright. Raises `PictureError` where it is none or too large."""
         if len(data) > limits.max_bytes:
             raise PictureError(f"the picture has {len(data):,} bytes; at most {limits.max_bytes:,} are read")
         pixels = _decode(data, limits)

@@ -24,8 +24,12 @@ T_co = TypeVar("T_co", covariant=True)
 JsonSchema = dict[str, Any]
 
 MAX_TEXT_CHARACTERS = 20_000  # one value; the same as the longest text the engine checks
-# Editors read YAML 1.2 scalars as numbers and booleans where the loader reads text.
+# Editors read some YAML 1.2 scalars as numbers and booleans where the loader reads text.
 _ANY_SCALAR: Final = ["string", "number", "boolean"]
+_NOT_A_STRING: Final = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(inf|Inf|INF)"
+    r"|\.(nan|NaN|NAN)|true|True|TRUE|false|False|FALSE"
+)  # YAML 1.2.2, section 10.3.2
 
 
 class Failed(Enum):
@@ -40,7 +44,7 @@ FAILED: Final = Failed.FAILED
 def suggest(word: str, known: Sequence[str]) -> str | None:
     """Returns the known word closest to `word` (at most a third of its letters differ), or None."""
     limit = max(1, len(word) // 3)
-    best = process.extractOne(word.lower(), known, scorer=OSA.distance, score_cutoff=limit)
+    best = process.extractOne(word, known, scorer=OSA.distance, score_cutoff=limit, processor=str.lower)
     return str(best[0]) if best else None
 
 
@@ -50,6 +54,7 @@ class Report:
 
     source: tree.Source
     problems: list[Problem] = field(default_factory=list)
+    references: list[tuple[Location, str, str]] = field(default_factory=list)  # place, name, kind of list
 
     def add(self, at: Location, message: str, suggestion: str | None = None) -> Failed:
         """Notes a problem and returns `FAILED`, so that readers can return it in one line."""
@@ -77,16 +82,20 @@ def _scalar(node: tree.Node, report: Report, what: str) -> str | Failed:
     return node.value
 
 
+def _is_plain_number(node: tree.Node) -> bool:
+    return isinstance(node, tree.Scalar) and node.plain and _NOT_A_STRING.fullmatch(node.value) is not None
+
+
 def _kind(node: tree.Node) -> str:
     return {tree.Scalar: "a single value", tree.Sequence: "a list", tree.Mapping: "a mapping"}[type(node)]
 
 
 @dataclass(frozen=True)
 class Text:
-    """Text that a person reads or that is matched; `pattern` must match all of it."""
+    """Text that a person reads or that is matched: any scalar as it was written, or one with a `pattern`."""
 
     what: str
-    pattern: str = r"(?s).*\S.*"
+    pattern: str = ""
     max_length: int = MAX_TEXT_CHARACTERS
 
     def read(self, node: tree.Node, report: Report) -> str | Failed:
@@ -95,13 +104,56 @@ class Text:
             return FAILED
         if len(value) > self.max_length:
             return report.add(node.at, f"{self.what} is longer than {self.max_length:,} characters")
+        if not self.pattern:
+            return value if value.strip() else report.add(node.at, f"expected {self.what}, found only blanks")
         if not re.fullmatch(self.pattern, value):
             return report.add(node.at, f"expected {self.what}, found {_shorten(value)!r}")
+        if _is_plain_number(node):
+            return report.add(node.at, f"{value} reads as a number; put it in quotes")
         return value
 
     def json_schema(self) -> JsonSchema:
-        pattern = self.pattern.removeprefix("(?s)").replace(".*", r"[\s\S]*")
-        return {"type": _ANY_SCALAR, "pattern": f"^({pattern})$", "maxLength": self.max_length}
+        if not self.pattern:
+            return {"type": _ANY_SCALAR, "pattern": r"\S", "maxLength": self.max_length}
+        return {"type": "string", "pattern": f"^({self.pattern})$", "maxLength": self.max_length}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The name of a list of one kind; whether there is one is known when the whole file has been read."""
+
+    kind: str
+    name: Text
+
+    def read(self, node: tree.Node, report: Report) -> str | Failed:
+        name = self.name.read(node, report)
+        if name is not FAILED:
+            report.references.append((node.at, name, self.kind))
+        return name
+
+    def json_schema(self) -> JsonSchema:
+        return self.name.json_schema()
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A word that a registry must know; `known` gives examples for suggestions."""
+
+    word: Text
+    accepts: Callable[[str], bool]
+    known: Sequence[str]
+    advice: str
+
+    def read(self, node: tree.Node, report: Report) -> str | Failed:
+        value = self.word.read(node, report)
+        if value is FAILED or self.accepts(value):
+            return value
+        return report.add(
+            node.at, f"{value!r} is not {self.word.what}; {self.advice}", suggest(value, self.known)
+        )
+
+    def json_schema(self) -> JsonSchema:
+        return {**self.word.json_schema(), "examples": list(self.known)}
 
 
 @dataclass(frozen=True)

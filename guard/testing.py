@@ -24,7 +24,7 @@ _BLANK = np.zeros((16, 16, 3), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """How one test went. For attacks, `seen` of `tried` disguises were caught and `missed` names some others."""
+    """How one test went. For attacks, `seen` of `tried` disguises were caught, `missed` names some others."""
 
     __test__ = False  # not a test case of pytest
 
@@ -61,7 +61,8 @@ class TestReport:
 def run_tests(policy: Policy, guard: Guard, *, sample: int | None = ATTACK_SAMPLE) -> TestReport:
     """Runs the tests of every rule that is not off, and those of the whole policy.
 
-    `guard` must have been made of `policy`. `sample` bounds the entries that each attack is tried on; None tries all.
+    `guard` must have been made of `policy`. `sample` bounds the entries that each attack is tried on; None
+    tries all.
     """
     results: list[TestResult] = []
     for rule in policy.rules:

@@ -2,14 +2,15 @@
 
 `read(text)` gives tokens over one string of letters:
 
-* compatibility forms (NFKC), invisible and tag characters, and marks on Latin, Greek and Cyrillic letters go;
+* compatibility forms (NFKC), invisible and tag characters, and marks on Latin, Greek and Cyrillic letters
+  go;
 * letters that look like ASCII ones become those (UTS #39 section 4, a compact table in confusables.txt);
 * digits and symbols inside words stand for letters (leet), remembered as doubtful;
 * prompt-weight syntax such as `(word:1.2)` goes;
 * what is not a letter or digit parts tokens; in scripts without word spaces every letter is a token.
 
-The letters of all tokens stand side by side without separators, so that a name is the same string whether it was
-written plainly, joined, or spaced out; `starts` and `ends` say where tokens begin and end.
+The letters of all tokens stand side by side without separators, so that a name is the same string whether
+it was written plainly, joined, or spaced out; `starts` and `ends` say where tokens begin and end.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from itertools import pairwise
 from anyascii import anyascii
 
 _SEPARATOR = " "
-_LEET_DIGITS = str.maketrans("0123456789", "oizeasgtbg")
 _LEET_SYMBOLS = {"@": "a", "$": "s", "€": "e", "£": "l", "¥": "y", "¢": "c", "!": "i", "|": "i", "+": "t"}
 _PUNCTUATION = frozenset("!+")  # a letter only inside a word, or where a reader is eager
 AMBIGUOUS_SYMBOLS = re.compile(r"\w[!+]|[!+]\w")
@@ -43,7 +43,10 @@ _MARK_BLOCKS = (
     (0xFE20, 0xFE2F),
 )
 # Scripts that put no spaces between words: Thai, Lao, Myanmar, Khmer, kana, bopomofo, Han.
-UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")  # fmt: skip
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 
 
@@ -51,9 +54,10 @@ _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 class Reading:
     """A text as letters.
 
-    `letters` has one character per letter; `classes` the same with i and l made one, for the search; `doubtful`
-    is true where a letter stands for a digit, a symbol or a lookalike; `offsets` are indices into the original.
-    `starts` and `ends` are 1 at the first and the last letter of a token. `tokens` are half-open ranges of letters.
+    `letters` has one character per letter; `classes` the same with i and l made one, for the search;
+    `doubtful` is true where a letter stands for a digit, a symbol or a lookalike; `offsets` are indices
+    into the original. `starts` and `ends` are 1 at the first and the last letter of a token. `tokens` are
+    half-open ranges of letters.
     """
 
     text: str
@@ -80,6 +84,8 @@ class Reading:
 
 def to_classes(letters: str) -> str:
     """Returns letters for the search: l is i, digits are the letters they stand for."""
+    if letters.isalpha():
+        return letters.replace("l", "i")
     return letters.translate(_CLASS_TABLE)
 
 
