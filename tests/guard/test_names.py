@@ -161,7 +161,9 @@ FLOORS = {
     **dict.fromkeys(["math-bold", "strike-through", "underscore"], 0.995),
     **dict.fromkeys(["leet", "spaced-out", "dotted", "repeated"], 0.98),
     **dict.fromkeys(["joined", "last-name-first", "prompt-weights"], 0.97),
-    **{"one-typo": 0.95, "leet-symbols": 0.9, "transliteration": 0.85},
+    "one-typo": 0.95,
+    "leet-symbols": 0.9,
+    "transliteration": 0.85,
 }
 
 
