@@ -18,7 +18,7 @@ from watermark.layout import CHANNELS, Chips, lay_chips
 from watermark.payload import MediaId, decode_payload
 from watermark.refine import Fit, Refiner
 from watermark.search import search
-from watermark.soft_bits import read_chips, soft_bits
+from watermark.soft_bits import ChipReader, soft_bits
 from watermark.statistics import (
     LOG10_P_DETECTED,
     LOG10_P_INCONCLUSIVE,
@@ -98,7 +98,8 @@ class Detector:
         proposals = [(ring, fit) for ring in self._rings for fit in propose(maps, ring)]
         tests = sum(ring.subkeys for ring, _ in proposals)
         multiplicity = log10_multiplicity(tests, share=0.5)
-        candidates = [self._read(maps, ring, fit, multiplicity) for ring, fit in proposals]
+        reader = ChipReader.of(maps)
+        candidates = [self._read(reader, ring, fit, multiplicity) for ring, fit in proposals]
         return min(filter(None, candidates), key=_log10_p, default=None)
 
     @staticmethod
@@ -112,8 +113,8 @@ class Detector:
     def _searched(maps: Maps, ring: KeyRing) -> list[Fit]:
         return search(maps, ring.pilot_seed, SEARCHED_GEOMETRIES)
 
-    def _read(self, maps: Maps, ring: KeyRing, fit: Fit, multiplicity: float) -> _Candidate | None:
-        values = read_chips(maps, fit.canonical_to_pixels, fit.strengths)
+    def _read(self, reader: ChipReader, ring: KeyRing, fit: Fit, multiplicity: float) -> _Candidate | None:
+        values = reader.read(fit.canonical_to_pixels, fit.strengths)
         keys = self._keys[ring]
         soft = np.stack([soft_bits(values, self._laid(key)) for key in keys])
         bounds = [message_log10_p(float(t), multiplicity) for t in best_correlations(soft)]

@@ -21,9 +21,11 @@ from watermark.limits import MIN_SIDE
 
 WORK_SHORT_SIDE = 256  # samples
 MAX_WORK_ASPECT = 4  # wider pictures are examined around their centre
-_NORMALISING_WINDOW = 21  # samples
-_REGRESSION_WINDOW = 29  # samples
+_NORMALISING_WINDOW = 13  # samples
+_REGRESSION_WINDOW = 21  # samples
 _RIDGE = 0.05
+_SENSOR_NOISE = 0.2  # grey levels: what rounding leaves in a flat area
+_CALM = 0.6
 Plane = NDArray[np.float32]
 
 
@@ -116,10 +118,14 @@ def frequency_grid(shape: tuple[int, int], channel: Channel) -> NDArray[np.float
 
 
 def _normalise(plane: Plane) -> Plane:
-    """Divide by the local deviation and limit, so that no edge outweighs the rest."""
-    deviation = np.sqrt(_box(plane * plane, _NORMALISING_WINDOW)) + 0.35
-    limited: Plane = np.tanh(plane / (2 * deviation))
-    return limited * 2
+    """Limit to the local deviation, so that no edge outweighs the rest, and favour calm places.
+
+    The best weight for a carrier in noise is its amplitude over the noise power; the amplitude grows a little
+    with the texture, so the weight falls with less than the square of the deviation (exponent measured).
+    """
+    deviation = np.sqrt(_box(plane * plane, _NORMALISING_WINDOW)) + _SENSOR_NOISE
+    weighted: Plane = np.tanh(plane / (2 * deviation)) / (deviation + 0.5) ** _CALM
+    return weighted
 
 
 def _cancel_host(blue: Plane, luma: Plane, red: Plane) -> Plane:

@@ -52,6 +52,10 @@ def marked_decode(vae: Any, mark: Mark) -> Iterator[DecodeRecord]:
     vae.__class__ = _marked_class(original, mark, record)
     try:
         yield record
+        if "decode" in vars(vae):
+            raise EmbeddingError(
+                "decode was replaced on this VAE while it was being marked; its pictures may be unmarked"
+            )
     finally:
         vae.__class__ = original
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, ndimage
 
 from watermark.coding import CODED_BITS
 from watermark.frontend import Maps, frequency_grid
 from watermark.geometry import Matrix, project, work_scaling
 from watermark.layout import CHANNELS, SHORT_SIDE, TORUS, Channel, Chips, band_pass
 
+_EVENING_BINS = 15  # bins over which the power spectrum is averaged
+_LEAST_POWER = 1e-3  # of its maximum
 _BORDER = 1.0  # samples: chips nearer to the edge of the map are left out
 Values = NDArray[np.float32]
 
@@ -31,18 +33,51 @@ class ChipValues:
     values: Values
 
 
-def read_chips(
-    maps: Maps, canonical_to_pixels: Matrix, strengths: NDArray[np.floating]
-) -> tuple[ChipValues, ...]:
-    """The chips of both channels at a geometry, weighted by how strongly the pilot answers in each."""
-    to_work = work_scaling(maps.height, maps.width, *maps.luma.shape) @ canonical_to_pixels
-    channels = []
-    for channel, strength in zip(CHANNELS, strengths, strict=True):
-        places, values = _sample(_matched(maps.plane(channel), to_work, channel), to_work, channel)
-        deviation = float(np.sqrt(np.mean(values**2))) if len(values) else 1.0
-        weight = max(float(strength), 1.0) / (deviation * np.sqrt(max(len(values), 1)) + 1e-12)
-        channels.append(ChipValues(places, values * np.float32(weight)))
-    return tuple(channels)
+@dataclass(frozen=True)
+class ChipReader:
+    """Reads chips off the maps of one medium, at any geometry.
+
+    `spectra` complex [h, w // 2 + 1] of luma and chroma, half way to white: what a codec left of the
+    picture is evened out, without blowing up the bands in which it left nothing.
+    """
+
+    spectra: tuple[NDArray[np.complexfloating], ...]
+    shape: tuple[int, int]
+    to_work: Matrix
+
+    @staticmethod
+    def of(maps: Maps) -> ChipReader:
+        """Prepare the maps: one Fourier transform each, whatever the number of geometries."""
+        height, width = maps.luma.shape
+        spectra = tuple(_evened(fft.rfft2(maps.plane(channel))) for channel in CHANNELS)
+        return ChipReader(spectra, (height, width), work_scaling(maps.height, maps.width, height, width))
+
+    def read(self, canonical_to_pixels: Matrix, strengths: NDArray[np.floating]) -> tuple[ChipValues, ...]:
+        """The visible chips of both channels, weighted by how strongly the pilot answers in each."""
+        to_work = self.to_work @ canonical_to_pixels
+        channels = []
+        for channel, spectrum, strength in zip(CHANNELS, self.spectra, strengths, strict=True):
+            places, values = _sample(self._matched(spectrum, to_work, channel), to_work, channel)
+            deviation = float(np.sqrt(np.mean(values**2))) if len(values) else 1.0
+            weight = max(float(strength), 1.0) / (deviation * np.sqrt(max(len(values), 1)) + 1e-12)
+            channels.append(ChipValues(places, values * np.float32(weight)))
+        return tuple(channels)
+
+    def _matched(self, spectrum: NDArray[np.complexfloating], to_work: Matrix, channel: Channel) -> Values:
+        """The map filtered by the pulse of a chip, as large as it is at this geometry, and by its
+        whitening.
+        """
+        zoom = np.sqrt(abs(np.linalg.det(to_work[:2, :2]))) * SHORT_SIDE / min(self.shape)
+        f = frequency_grid(self.shape, channel) * zoom
+        filtered: Values = fft.irfft2(spectrum * (f * band_pass(f)).astype(np.float32), self.shape)
+        return filtered
+
+
+def _evened(spectrum: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
+    power = ndimage.uniform_filter(np.abs(spectrum) ** 2, _EVENING_BINS, mode="nearest")
+    floor = power.max() * _LEAST_POWER + 1e-20
+    evened: NDArray[np.complexfloating] = spectrum * np.maximum(power, floor) ** -0.5
+    return evened
 
 
 def soft_bits(chip_values: tuple[ChipValues, ...], chips: tuple[Chips, ...]) -> Values:
@@ -60,17 +95,6 @@ def soft_bits(chip_values: tuple[ChipValues, ...], chips: tuple[Chips, ...]) -> 
         power += float(np.sum(seen.values.astype(np.float64) ** 2))
     scaled: Values = (soft / np.sqrt(power)).astype(np.float32)
     return scaled
-
-
-def _matched(plane: Values, to_work: Matrix, channel: Channel) -> Values:
-    """The map filtered by the pulse of a chip, as large as it is at this geometry, over the whitening it
-    went through.
-    """
-    pixels_per_unit = np.sqrt(abs(np.linalg.det(to_work[:2, :2])))
-    zoom = pixels_per_unit * SHORT_SIDE / min(plane.shape)
-    f = frequency_grid((plane.shape[0], plane.shape[1]), channel) * zoom
-    filtered: Values = fft.irfft2(fft.rfft2(plane) * (f * band_pass(f)).astype(np.float32), plane.shape)
-    return filtered
 
 
 def _sample(plane: Values, to_work: Matrix, channel: Channel) -> tuple[NDArray[np.int64], Values]:

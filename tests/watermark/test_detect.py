@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from tests.watermark.conftest import MEDIA_ID, Frame, embed, make_ring
+from watermark import Band, DetectionError, Detector, KeyRing, Mark, open_media, write_video
+from watermark.geometry import Matrix, aligned, project
+
+
+def jpeg(frame: Frame, quality: int) -> Frame:
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer), np.uint8)
+
+
+def crop(frame: Frame, share: float, x: float = 0.5, y: float = 0.5) -> Frame:
+    height, width = (round(side * share) for side in frame.shape[:2])
+    top, left = round((frame.shape[0] - height) * y), round((frame.shape[1] - width) * x)
+    return frame[top : top + height, left : left + width]
+
+
+def rotate(frame: Frame, degrees: float) -> Frame:
+    height, width = frame.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
+    return np.asarray(cv2.warpAffine(frame, matrix, (width, height), flags=cv2.INTER_CUBIC), np.uint8)
+
+
+def brighten(frame: Frame, factor: float) -> Frame:
+    return np.clip(frame * factor, 0, 255).round().astype(np.uint8)
+
+
+ATTACKS: dict[str, Callable[[Frame], Frame]] = {
+    "identity": lambda f: f,
+    "JPEG 50": lambda f: jpeg(f, 50),
+    "half": lambda f: np.asarray(cv2.resize(f, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8),
+    "crop 60": lambda f: crop(f, 0.6),
+    "corner crop 60": lambda f: crop(f, 0.6, 1, 0),
+    "mirror": lambda f: f[:, ::-1],
+    "upside down": lambda f: f[::-1],
+    "blur": lambda f: np.asarray(cv2.GaussianBlur(f, (0, 0), 2), np.uint8),
+    "bright": lambda f: brighten(f, 1.3),
+    "rotate 10": lambda f: rotate(f, 10),
+    "rotate 45": lambda f: rotate(f, -45),
+    "quarter turn": lambda f: np.rot90(f),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_message_survives(attack: str, marked_photo: Frame, detector: Detector) -> None:
+    found = detector.detect([ATTACKS[attack](marked_photo)])
+    assert found.media_id == MEDIA_ID
+    assert found.key_id == "0.2"
+    assert found.band is Band.DETECTED
+    assert found.log10_p <= -6
+    assert found.frames_read == 1
+
+
+def test_the_message_survives_h264(marked_clip: Frame, detector: Detector, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_video(path, marked_clip, fps=24, crf=28, preset="veryfast")
+    found = detector.detect(open_media(path).frames())
+    assert found.media_id == MEDIA_ID
+    assert found.frames_read == len(marked_clip)
+
+
+@pytest.mark.parametrize("attack", ["crop 60", "corner crop 60", "mirror", "rotate 10", "quarter turn"])
+def test_the_geometry_is_within_a_pixel(attack: str, marked_photo: Frame, detector: Detector) -> None:
+    found = detector.detect([ATTACKS[attack](marked_photo)])
+    assert found.geometry is not None
+    truth = _truth(attack) @ aligned(512, 512)
+    corners = np.array([[-15.0, -15.0], [15.0, -15.0], [15.0, 15.0], [-15.0, 15.0]])
+    error = project(found.geometry.canonical_to_pixels, corners) - project(truth, corners)
+    assert np.abs(error).max() < 1
+    assert found.geometry.mirrored == (attack == "mirror")
+
+
+def _truth(attack: str) -> Matrix:
+    """Pixels of the marked picture to pixels of the attacked one."""
+    match attack:
+        case "crop 60":
+            return np.array([[1, 0, -102], [0, 1, -102], [0, 0, 1.0]])
+        case "corner crop 60":
+            return np.array([[1, 0, -205], [0, 1, 0], [0, 0, 1.0]])
+        case "mirror":
+            return np.array([[-1, 0, 511], [0, 1, 0], [0, 0, 1.0]])
+        case "quarter turn":
+            return np.array([[0, 1, 0], [-1, 0, 511], [0, 0, 1.0]])
+    return np.vstack([cv2.getRotationMatrix2D((255.5, 255.5), 10, 1), [0, 0, 1]])
+
+
+def test_unmarked_pictures_and_other_keys_show_nothing(
+    photo: Frame, marked_photo: Frame, detector: Detector
+) -> None:
+    stranger = Detector([make_ring("stranger", subkeys=16)])
+    for found in (
+        detector.detect([photo]),
+        stranger.detect([marked_photo]),
+        detector.detect([data.chelsea()]),
+    ):
+        assert found.band is Band.NONE
+        assert not found.found
+        assert (found.media_id, found.key_id, found.geometry) == (None, None, None)
+        assert found.log10_p > -3
+
+
+def test_the_pilot_alone_means_nothing(photo: Frame, ring: KeyRing, detector: Detector) -> None:
+    """A picture with the ring's pilot and a payload of keys that the ring does not know."""
+    foreign = Mark(make_ring("foreign").subkey(0), MEDIA_ID)
+    key = type(foreign.key)(0, 0, ring.pilot_seed, foreign.key.payload_seed)
+    found = detector.detect([embed(photo, Mark(key, MEDIA_ID))])
+    assert not found.found
+    assert found.band is Band.NONE
+
+
+def test_several_epochs_are_tried(photo: Frame) -> None:
+    old, new = make_ring("r", epoch=1), make_ring("r", epoch=2)
+    found = Detector([new, old]).detect([crop(embed(photo, Mark(old.subkey(3), MEDIA_ID)), 0.7)])
+    assert found.media_id == MEDIA_ID
+    assert found.key_id == "1.3"
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [[], [np.zeros((8, 8, 3), np.uint8)], [np.zeros((64, 64), np.uint8)], [np.zeros((64, 64, 3), np.float32)],
+     [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 80, 3), np.uint8)]],
+    ids=["none", "tiny", "grey", "float", "two sizes"],
+)  # fmt: skip
+def test_what_is_no_picture_is_refused(frames: list[Frame], detector: Detector) -> None:
+    with pytest.raises(DetectionError):
+        detector.detect(frames)
+
+
+def test_a_detector_needs_a_ring() -> None:
+    with pytest.raises(DetectionError):
+        Detector([])
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (40, 1200), (700, 90), (256, 256)])
+def test_odd_shapes_and_flat_pictures_are_examined(shape: tuple[int, int], detector: Detector) -> None:
+    assert not detector.detect([np.full((*shape, 3), 90, np.uint8)]).found

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from skimage.metrics import structural_similarity
+
+from tests.watermark.conftest import Frame, embed, psnr
+from watermark import EmbeddingError, Mark, Strength
+from watermark.layout import LUMA
+from watermark.pattern import render
+
+
+def test_the_mark_is_close_to_the_original(
+    photo: Frame, marked_photo: Frame, clip: Frame, marked_clip: Frame
+) -> None:
+    assert psnr(photo, marked_photo) >= 42
+    assert structural_similarity(photo, marked_photo, channel_axis=2) >= 0.99
+    assert min(psnr(a, b) for a, b in zip(clip, marked_clip, strict=True)) >= 44
+
+
+def test_flat_areas_get_an_absolute_amplitude_beside_strong_texture(mark: Mark) -> None:
+    """Nothing leaks from noise on the left into the grey on the right, from 24 pixels off the border."""
+    picture = np.full((512, 512, 3), 128, np.uint8)
+    picture[:, :256] = np.random.default_rng(0).integers(0, 256, (512, 256, 1))
+    change = mark.apply(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)[0] * 255 - 128
+    flat = change[:, :, 280:]
+    luma = 0.299 * flat[0] + 0.587 * flat[1] + 0.114 * flat[2]
+    blue = (flat[2] - luma) / 1.772
+    assert luma.std() <= 0.45
+    assert blue.std() <= 1.1
+
+
+def test_black_and_white_stay_black_and_white(mark: Mark) -> None:
+    for value in (0.0, 1.0):
+        plain = torch.full((1, 3, 256, 256), value)
+        assert torch.equal(mark.apply(plain), plain)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_dtype_and_shape_are_kept(mark: Mark, dtype: torch.dtype) -> None:
+    frames = torch.rand(2, 3, 200, 301, dtype=torch.float32).to(dtype)
+    before = frames.clone()
+    marked = mark.apply(frames)
+    assert marked.dtype == dtype
+    assert marked.shape == frames.shape
+    assert torch.equal(frames, before)
+    assert 0 <= float(marked.min()) <= float(marked.max()) <= 1
+
+
+def test_chunks_do_not_show(mark: Mark) -> None:
+    frames = torch.rand(11, 3, 160, 160)
+    whole = mark.apply(frames)
+    assert torch.allclose(whole[9:], mark.apply(frames[9:]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        (torch.zeros(0, 3, 256, 256), "no frames"),
+        (torch.zeros(3, 256, 256), "float"),
+        (torch.zeros(1, 1, 256, 256), "float"),
+        (torch.zeros(1, 3, 256, 256, dtype=torch.uint8), "float"),
+        (torch.zeros(1, 3, 64, 256), "short side"),
+        (torch.zeros(1, 3, 128, 512), "3:1"),
+        (torch.full((1, 3, 256, 256), torch.nan), "NaN"),
+    ],
+)
+def test_what_cannot_be_marked_is_refused(mark: Mark, frames: torch.Tensor, reason: str) -> None:
+    with pytest.raises(EmbeddingError, match=reason):
+        mark.apply(frames)
+
+
+def test_pattern_has_unit_power_and_follows_the_picture(mark: Mark) -> None:
+    small = render(mark.key, mark.media_id, 512, 512, 1)
+    for plane in small:
+        assert plane.std() == pytest.approx(1, abs=0.05)
+    large = render(mark.key, mark.media_id, 1024, 1024, 2)
+    assert np.abs(large[0] - small[0]).max() < 0.02
+    assert LUMA.per_short_side == 96
+
+
+def test_strength_is_a_choice(ring_mark: Mark) -> None:
+    picture = data.coffee()
+    assert psnr(picture, embed(picture, ring_mark)) >= 47
+
+
+@pytest.fixture
+def ring_mark(mark: Mark) -> Mark:
+    return Mark(mark.key, mark.media_id, Strength(psnr_floor=47.0))
