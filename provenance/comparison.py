@@ -163,10 +163,8 @@ class _Tiles:
 
     def _mean(self, plane: Plane, width: int = _TILE, height: int = _TILE) -> Plane:
         """Mean over the part of each window that is inside the mask."""
-        mean: Plane = _sums(plane, width, height) / np.maximum(
-            _sums(self._mask, width, height), np.float32(1e-3)
-        )
-        return mean
+        inside = np.maximum(_sums(self._mask, width, height), 1e-3)
+        return np.asarray(_sums(plane, width, height) / inside, np.float32)
 
 
 def _sums(plane: Plane, width: int, height: int) -> Plane:

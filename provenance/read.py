@@ -49,22 +49,25 @@ class ReadBack:
     manifest: bytes
 
 
-def read_manifest(path: Path, trust: TrustAnchors) -> C2paReport:
-    """Read and validate the C2PA manifest of a file. Raises `ReadError` only where the file cannot be
-    opened."""
-    return read_with_store(path, trust).report
+def read_manifest(path: Path, trust: TrustAnchors, *, identities: bool = False) -> C2paReport:
+    """Read and validate the C2PA manifest of a file. Raises `ReadError` only where it cannot be opened.
+
+    `identities` also validates CAWG identity assertions. Nothing is fetched for that either, so an identity
+    whose keys are on a web page counts as failed and makes the manifest invalid: leave it off for verdicts.
+    """
+    return read_with_store(path, trust, identities=identities).report
 
 
-def read_with_store(path: Path, trust: TrustAnchors) -> ReadBack:
+def read_with_store(path: Path, trust: TrustAnchors, *, identities: bool = False) -> ReadBack:
     """As `read_manifest`, with the bytes of the manifest store (empty where there is none)."""
     try:
         with path.open("rb") as file:
-            return _read_open(file, trust)
+            return _read_open(file, sdk.reader_settings(trust, identities=identities))
     except OSError as error:
-        raise ReadError(f"{path}: cannot be read: {error}") from error
+        raise ReadError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _read_open(file: BinaryIO, trust: TrustAnchors) -> ReadBack:
+def _read_open(file: BinaryIO, settings: sdk.Settings) -> ReadBack:
     kind = sniff(file)
     if kind is None or not kind.carries_c2pa:
         name = "this kind of file" if kind is None else kind.name
@@ -72,7 +75,7 @@ def _read_open(file: BinaryIO, trust: TrustAnchors) -> ReadBack:
             C2paReport(C2paState.UNSUPPORTED, note=f"C2PA credentials are not read from {name}"), b""
         )
     try:
-        with c2pa.Reader(None, file, context=sdk.context(sdk.reader_settings(trust))) as reader:
+        with c2pa.Reader(None, file, context=sdk.context(settings)) as reader:
             return _report(reader)
     except c2pa.C2paError as error:
         return ReadBack(_from_error(error), b"")

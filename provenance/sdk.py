@@ -62,8 +62,9 @@ _KNOWN: Final[dict[str, Any]] = {
 }
 
 
-def reader_settings(trust: TrustAnchors) -> Settings:
-    """For files from strangers: nothing is fetched, identity assertions (which fetch) are not resolved."""
+def reader_settings(trust: TrustAnchors, *, identities: bool = False) -> Settings:
+    """For files from strangers: nothing is fetched, identity assertions (which fetch) are resolved on request
+    alone."""
     return {
         "trust": {"anchors": trust.as_settings(), "trust_config": EXTENDED_KEY_USAGES},
         "verify": {
@@ -76,7 +77,7 @@ def reader_settings(trust: TrustAnchors) -> Settings:
         "core": {
             "allowed_network_hosts": [],
             "allow_redirects": False,
-            "decode_identity_assertions": False,
+            "decode_identity_assertions": identities,
             "max_decompressed_manifest_size_in_mb": MAX_MANIFEST_MB,
             "backing_store_memory_threshold_in_mb": BACKING_STORE_MB,
         },

@@ -16,7 +16,7 @@ import c2pa
 
 from provenance import sdk
 from provenance.credentials import C2paReport, C2paState
-from provenance.errors import SigningError
+from provenance.errors import ReadError, SigningError
 from provenance.keys import SigningKey
 from provenance.manifest import ManifestFacts, ingredient_definitions, manifest_definition
 from provenance.read import read_with_store
@@ -63,13 +63,16 @@ def sign_asset(
         _write(source, temporary, facts, key, trust)
         back = read_with_store(temporary, trust)
         _require_as_stated(back.report, facts)
-        os.replace(temporary, target)
+        _publish(temporary, target)
     return SignedAsset(target, back.report.label, back.manifest, back.report.state)
 
 
 def _refuse_to_drop_credentials(source: Path, facts: ManifestFacts, trust: TrustAnchors) -> None:
     """The library would drop an earlier manifest without a word."""
-    before = read_with_store(source, trust).report
+    try:
+        before = read_with_store(source, trust).report
+    except ReadError as error:
+        raise SigningError(str(error)) from error
     if before.state is C2paState.UNSUPPORTED:
         raise SigningError(f"{source.name}: {before.note}; use MP4, MOV, PNG, JPEG, WebP, AVIF, WAV or MP3")
     if before.state is not C2paState.ABSENT and (facts.parent is None or facts.parent.path != source):
@@ -88,6 +91,14 @@ def _temporary_beside(target: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """The signed file takes its place in one step; whoever reads sees the old file or the new one."""
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        raise SigningError(f"{target}: cannot be written: {error.strerror}") from error
 
 
 def _write(source: Path, temporary: Path, facts: ManifestFacts, key: SigningKey, trust: TrustAnchors) -> None:

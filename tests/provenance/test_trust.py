@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from provenance import (
+    C2paState,
+    DevAuthority,
+    ManifestFacts,
+    SettingsError,
+    SigningKey,
+    TrustAnchors,
+    TrustError,
+    read_manifest,
+    sdk,
+    sign_asset,
+)
+from provenance.trust import BUNDLED_ON
+
+
+@pytest.fixture(scope="module")
+def signed(
+    tmp_path_factory: pytest.TempPathFactory,
+    media: dict[str, Path],
+    facts: ManifestFacts,
+    key: SigningKey,
+    trust: TrustAnchors,
+) -> Path:
+    target = tmp_path_factory.mktemp("signed") / "out.png"
+    return sign_asset(media["image/png"], target, facts, key, trust=trust).path
+
+
+def test_the_bundled_lists(now: datetime) -> None:
+    trust = TrustAnchors.bundled()
+    assert (len(trust.claim), len(trust.tsa)) == (30, 22)
+    assert now.date() >= BUNDLED_ON
+    names = [anchor.subject for anchor in trust.describe()]
+    assert any("Google" in name for name in names)
+    assert not any("DEV" in name for name in names)
+
+
+def test_only_a_given_root_is_trusted(signed: Path, authority: DevAuthority) -> None:
+    root = authority.root.read_bytes()
+    states = {
+        "nothing": read_manifest(signed, TrustAnchors()).state,
+        "bundled": read_manifest(signed, TrustAnchors.bundled()).state,
+        "given": read_manifest(signed, TrustAnchors.bundled().with_claim_root(root)).state,
+    }
+    assert states == {"nothing": C2paState.VALID, "bundled": C2paState.VALID, "given": C2paState.TRUSTED}
+
+
+def test_a_time_stamp_authority_cannot_vouch_for_claims(signed: Path, authority: DevAuthority) -> None:
+    """The library itself answers Trusted here."""
+    root = authority.root.read_bytes()
+    report = read_manifest(signed, TrustAnchors().with_tsa_root(root))
+    assert report.state is C2paState.VALID
+    assert report.signer is None
+    assert [failure.code for failure in report.failures] == ["signingCredential.untrusted"]
+
+
+def test_an_authority_in_both_lists_vouches_for_claims(signed: Path, authority: DevAuthority) -> None:
+    root = authority.root.read_bytes()
+    both = TrustAnchors().with_tsa_root(root).with_claim_root(root)
+    assert read_manifest(signed, both).state is C2paState.TRUSTED
+    assert [anchor.use for anchor in both.describe()] == ["claim", "tsa"]
+
+
+def test_lists_from_files(tmp_path: Path, authority: DevAuthority) -> None:
+    root = authority.root
+    trust = TrustAnchors.from_files(claim=root, tsa=root)
+    assert trust.claim == trust.tsa
+    (tmp_path / "empty.pem").write_text("nothing here")
+    (tmp_path / "huge.pem").write_bytes(bytes(5 << 20))
+    for name, message in (
+        ("empty", "no readable PEM"),
+        ("huge", "not a trust list"),
+        ("none", "cannot be read"),
+    ):
+        with pytest.raises(TrustError, match=message):
+            TrustAnchors.from_files(claim=tmp_path / f"{name}.pem", tsa=root)
+
+
+def test_the_same_root_twice_is_one(trust: TrustAnchors, authority: DevAuthority) -> None:
+    assert trust.with_claim_root(authority.root.read_bytes() * 2) == trust
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"verify": {"remote_manifest_fetchh": False}}, r"verify\.remote_manifest_fetchh: not a setting"),
+        ({"trust_anchors": ""}, "trust_anchors: not a setting"),
+        ({"verify": False}, "verify: must be a map"),
+        ({"verify": {"ocsp_fetch": 0}}, r"verify\.ocsp_fetch: must be bool, not int"),
+    ],
+)
+def test_settings_that_the_library_would_ignore(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        sdk.context(settings)
+
+
+def test_nothing_is_ever_fetched_for_a_reader(trust: TrustAnchors) -> None:
+    settings = sdk.reader_settings(replace(trust))
+    assert settings["verify"]["remote_manifest_fetch"] is False
+    assert settings["verify"]["ocsp_fetch"] is False
+    assert settings["core"]["allowed_network_hosts"] == []
+    assert settings["trust"]["trust_config"]
