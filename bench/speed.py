@@ -27,10 +27,11 @@ TRIAL = Trial(0, 0)
 
 @dataclass(frozen=True)
 class Timing:
-    """One measured time against its limit, both in seconds."""
+    """One measured wall time against its limit, in seconds; `cpu` is the time of all threads together."""
 
     name: str
     seconds: float
+    cpu: float
     limit: float | None
 
     @property
@@ -39,14 +40,17 @@ class Timing:
         return None if self.limit is None else self.seconds / self.limit
 
 
-def best_of(count: int, work: Callable[[], object]) -> float:
-    """Shortest wall time of `count` runs: what the code costs, without the neighbours."""
-    times = []
-    for _ in range(count):
-        start = time.perf_counter()
+def timed(
+    name: str, work: Callable[[], object], *, repeats: int, limit: float | None, share: int = 1
+) -> Timing:
+    """Shortest of `repeats` runs, over `share`: what the work costs, without the neighbours."""
+    walls, cpus = [], []
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
         work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return Timing(name, min(walls) / share, min(cpus) / share, limit)
 
 
 def embedding(repeats: int) -> Iterator[Timing]:
@@ -54,7 +58,8 @@ def embedding(repeats: int) -> Iterator[Timing]:
     frames = to_float(synthetic.pan(8, LINES, COLUMNS))
     mark = Mark(ring_of(0).subkey(0), media_id_of(0))
     mark.apply(frames)
-    yield Timing("embed, per 720p frame", best_of(repeats, lambda: mark.apply(frames)) / len(frames), 0.008)
+    work = partial(mark.apply, frames)
+    yield timed("embed, per 720p frame", work, repeats=repeats, limit=0.008, share=len(frames))
 
 
 def detection(folder: Path, repeats: int) -> Iterator[Timing]:
@@ -66,9 +71,9 @@ def detection(folder: Path, repeats: int) -> Iterator[Timing]:
     path = folder / "clip.mp4"
     for name, frames, limit in cases:
         path.write_bytes(encode(frames, ENCODERS["h264"], fps=FPS, crf="23"))
-        yield Timing(name, best_of(repeats, lambda: detector.detect(open_media(path).frames())), limit)
+        yield timed(name, lambda: detector.detect(open_media(path).frames()), repeats=repeats, limit=limit)
     still = synthetic.scene(1080, 1920)
-    yield Timing("detect, unmarked 1080p still", best_of(repeats, lambda: detector.detect([still])), 0.7)
+    yield timed("detect, unmarked 1080p still", partial(detector.detect, [still]), repeats=repeats, limit=0.7)
 
 
 def peers(repeats: int) -> Iterator[Timing]:
@@ -80,12 +85,10 @@ def peers(repeats: int) -> Iterator[Timing]:
         except UnavailableError:
             continue
         marked = system.embed(frame, TRIAL)
-        yield Timing(
-            f"{name}: embed one 720p still", best_of(repeats, partial(system.embed, frame, TRIAL)), None
-        )
-        yield Timing(
-            f"{name}: detect one 720p still", best_of(repeats, partial(system.detect, marked, TRIAL)), None
-        )
+        embed = partial(system.embed, frame, TRIAL)
+        yield timed(f"{name}: embed one 720p still", embed, repeats=repeats, limit=None)
+        detect = partial(system.detect, marked, TRIAL)
+        yield timed(f"{name}: detect one 720p still", detect, repeats=repeats, limit=None)
 
 
 def measure(repeats: int = 3) -> list[Timing]:
@@ -96,11 +99,11 @@ def measure(repeats: int = 3) -> list[Timing]:
 
 def table(timings: list[Timing]) -> Table:
     """Timings as a table for a terminal."""
-    out = Table("measure", "seconds", "limit", "ratio")
+    out = Table("measure", "seconds", "CPU seconds", "limit", "ratio")
     for timing in timings:
         limit = "" if timing.limit is None else f"{timing.limit:g}"
         ratio = "" if timing.ratio is None else f"{timing.ratio:.2f}"
-        out.add_row(timing.name, f"{timing.seconds:.4f}", limit, ratio)
+        out.add_row(timing.name, f"{timing.seconds:.4f}", f"{timing.cpu:.4f}", limit, ratio)
     return out
 
 

@@ -170,11 +170,19 @@ def attacked_reading(
     """Attack, detect, and compare the geometry that the detector reports with what the attack did."""
     rng = np.random.default_rng(seed_of(medium, attack.name, trial))
     result = attack.run(frames, rng)
-    reading = system.detect(result.frames, trial)
+    reading = _detect(system, result.frames, trial)
     if not reading.recovered or reading.geometry is None or result.motion is None:
         return reading, None
     truth = result.motion @ canonical_to_pixels(*frames.shape[1:3])
     return reading, round(geometry_error(reading.geometry, truth, *result.frames.shape[1:3]), 3)
+
+
+def _detect(system: System, frames: Frames, trial: Trial) -> Reading:
+    """A system that breaks on an attacked picture has lost that cell, not the run."""
+    try:
+        return system.detect(frames, trial)
+    except Exception as error:
+        return Reading(False, 0.0, f"crashed: {type(error).__name__}", 0.0)
 
 
 def read_cells(path: Path) -> list[Cell]:

@@ -38,7 +38,7 @@ def test_a_report_is_one_file_and_escapes_names(tmp_path: Path) -> None:
         (Promise("image", 1.0, (a.Jpeg(50), a.Jpeg(10), a.Grayscale())),),
         [NullPair("unmarked", "m", 1, -0.5, False, "none", 0.2, "b")],
         [SecurityRow("averaging, forge", 5, 42.0, "none", False, 0.0)],
-        [speed.Timing("embed", 0.5, 0.25), speed.Timing("peer", 0.5, None)],
+        [speed.Timing("embed", 0.5, 0.9, 0.25), speed.Timing("peer", 0.5, 0.9, None)],
         {"sheet": np.zeros((4, 4, 3), np.uint8)},
     )
     html = write_report(results, tmp_path).read_text()
@@ -107,10 +107,11 @@ def test_security_trials_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_timings_know_their_limit() -> None:
-    assert speed.Timing("x", 2.0, 4.0).ratio == 0.5
-    assert speed.Timing("x", 2.0, None).ratio is None
-    assert speed.best_of(2, lambda: None) < 0.1
-    assert speed.table([speed.Timing("x", 2.0, 4.0)]).row_count == 1
+    kept = speed.timed("x", lambda: sum(range(1000)), repeats=2, limit=10.0, share=2)
+    assert 0 < kept.cpu < 1
+    assert kept.ratio == kept.seconds / 10
+    assert speed.Timing("x", 2.0, 2.0, None).ratio is None
+    assert speed.table([kept]).row_count == 1
 
 
 def test_the_command_line_runs_and_reports(corner: str, tmp_path: Path) -> None:

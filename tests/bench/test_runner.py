@@ -7,13 +7,14 @@ import pytest
 
 from bench.watermark import attacks as a
 from bench.watermark import runner
-from bench.watermark.attacks import Attack, Kind
+from bench.watermark.attacks import Attack, Frames, Kind
 from bench.watermark.media import Medium, drawn_media
 from bench.watermark.null import read_pairs, run_null
 from bench.watermark.runner import Cell, Unit
 from bench.watermark.suite import Promise
 from bench.watermark.summary import LEVELS, by_attack, misses, quality, tail, verdicts
-from bench.watermark.systems import Trial
+from bench.watermark.systems import Reading, Trial
+from tests.bench.conftest import CornerMark
 
 ATTACKS: dict[Kind, tuple[Attack, ...]] = {
     "image": (a.Identity(), a.Jpeg(10), a.VerticalFlip()),
@@ -59,6 +60,15 @@ def test_a_stopped_run_resumes(corner: str, media: tuple[Medium, ...], tmp_path:
     assert len(first) + len(rest) == len(TRIALS) * 5
     assert {cell.identity for cell in first}.isdisjoint(cell.identity for cell in rest)
     assert len(runner.read_cells(path)) == len(TRIALS) * 5
+
+
+def test_a_detector_that_breaks_loses_the_cell_and_says_so(media: tuple[Medium, ...]) -> None:
+    class Broken(CornerMark):
+        def detect(self, frames: Frames, trial: Trial) -> Reading:
+            raise ZeroDivisionError
+
+    reading, error = runner.attacked_reading(Broken(), media[0].load(), a.Identity(), Trial(0, 0), "sky")
+    assert (reading.recovered, reading.band, error) == (False, "crashed: ZeroDivisionError", None)
 
 
 def test_results_of_another_build_do_not_count(
