@@ -18,6 +18,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HEALTHY_SECONDS = 60.0
 """A worker that lived this long did not die of its start."""
 STOP_SECONDS = 20.0
+WORKER = (sys.executable, "-c", "import sys; from service.worker import main; sys.exit(main())")
+"""Not `-m service.worker`: the processes of `isolate` import the main module of the one that starts them."""
 EXIT_CONFIGURATION = 2
 """What a worker answers that cannot run as configured: starting it again would not help."""
 
@@ -40,7 +42,7 @@ class Supervisor:
         environ: Mapping[str, str],
         on_death: Callable[[str], object],
         clock: Callable[[], float],
-        command: tuple[str, ...] = (sys.executable, "-m", "service.worker"),
+        command: tuple[str, ...] = WORKER,
     ) -> None:
         self._environ = dict(environ)
         self._on_death = on_death

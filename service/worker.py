@@ -1,4 +1,4 @@
-"""The worker process: `python -m service.worker`. Loads the system once and makes one job after another.
+"""The worker process (`supervisor.WORKER`). Loads the system once and makes one job after another.
 
 It ends when its parent does: the parent holds the other end of its standard input, and a worker
 whose input closes gives its job back and stops.
@@ -146,7 +146,8 @@ def _stop_with_parent(stop: Callable[[], None]) -> None:
     """Call `stop` when standard input ends: the process that started this one is gone."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 64):  # not sys.stdin: its lock would be held at exit
+            pass
         stop()
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
@@ -167,7 +168,3 @@ def main() -> int:
     _stop_with_parent(worker.draining.set)
     worker.run()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

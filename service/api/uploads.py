@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
@@ -93,9 +93,9 @@ async def read_form(request: Request, *, limit: int, part_limit: int) -> AsyncIt
     elif kind in {"multipart/form-data", "application/x-www-form-urlencoded"}:
         try:
             form = await inner.form(max_files=MAX_FIELDS, max_fields=MAX_FIELDS, max_part_size=part_limit)
-        except MultiPartException as error:
+        except HTTPException as error:
             raise Problem(
-                400, "bad_form", f"The form cannot be read: {error.message}", stage="upload"
+                400, "bad_form", f"The form cannot be read: {error.detail}", stage="upload"
             ) from error
         except ClientDisconnect as error:
             raise Problem(400, "truncated", "The connection ended in the middle of the form.") from error

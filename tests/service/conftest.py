@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from psycopg import sql
 
 from service.jobs import JobLimits, JobStore, NewJob
 from service.store.database import Database, open_database
+from tests.service.server import Server, free_port, running
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 250, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -40,10 +40,12 @@ def clock() -> Clock:
     return Clock()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One service for every test that does not need one of its own."""
+    changes = {"ASSAY_UPLOAD_MAX_BYTES": str(64 * 2**20), "ASSAY_INSPECT_SECONDS": "20"}
+    with running(tmp_path_factory.mktemp("server") / "home", changes) as started:
+        yield started
 
 
 def postgres_binaries() -> Path | None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 from openai import OpenAI
 
-from tests.service.conftest import free_port
+from service.keys import create_keys
 
 START_SECONDS = 180.0
 SMALL = {
@@ -27,6 +29,12 @@ SMALL = {
     "ASSAY_POLL_SECONDS": "0.1",
 }
 """The smallest clip that the embedded system makes, and leases that run out while a test waits."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -53,10 +61,6 @@ class Server:
 
     def openai(self, key: str = "unused", retries: int = 0) -> OpenAI:
         return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=retries)
-
-    def assay(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "service.cli", *arguments]
-        return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
 
     def start(self, *, until: str = "/readyz") -> None:
         """Start the process and wait until `until` answers 200."""
@@ -96,10 +100,8 @@ class Server:
 @contextmanager
 def running(home: Path, changes: dict[str, str] | None = None, *, until: str = "/readyz") -> Iterator[Server]:
     """A server with fresh keys in `home`."""
-    home.mkdir(parents=True, exist_ok=True)
+    create_keys(home / "keys", now=datetime.now(UTC))
     server = Server(home, changes or {})
-    made = server.assay("keys", "init")
-    assert made.returncode == 0, made.stderr
     try:
         server.start(until=until)
         yield server

@@ -3,7 +3,6 @@
 import base64
 import io
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,17 +13,11 @@ from openai import OpenAI
 from openai.types import Video
 from PIL import Image
 
-from tests.service.server import Server, running
+from tests.service.server import Server
 from watermark import MediaId, open_media
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 PROMPT = "a red balloon over a blue sea at dusk"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("server") / "home") as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -17,20 +17,11 @@ from PIL import Image
 
 from service.api.uploads import unbracket
 from service.errors import Problem
-from tests.service.server import Server, running
+from tests.service.server import Server
 from watermark import write_video
 
 GIB = 2**30
 MEMORY_LIMIT = 1.5 * GIB
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The API alone: what is uploaded never reaches a worker."""
-    home = tmp_path_factory.mktemp("uploads") / "home"
-    changes = {"ASSAY_WORKERS": "0", "ASSAY_UPLOAD_MAX_BYTES": str(64 * 2**20), "ASSAY_INSPECT_SECONDS": "20"}
-    with running(home, changes, until="/healthz") as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
