@@ -71,6 +71,7 @@ class Reference:
     consents: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", MediaKind(self.kind))  # other packages' words for it will do
         if not self.title or len(self.title) > 200:
             raise RequestError("reference title: give 1 to 200 characters")
 

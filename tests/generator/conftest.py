@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from generator import Issuer, QualityRules, SafeGenerator, SignedMedia, System, UnsignedMedia
-from generator.systems import system_for_pipeline
+from generator.systems import system_named
 from guard import Guard, MtcnnFaces, parse_policy
 from provenance import SigningKey, TrustAnchors, create_dev_authority
 from tests.generator import tiny_systems
@@ -108,17 +108,16 @@ def keys(tmp_path_factory: pytest.TempPathFactory, ring: KeyRing, detector: Dete
 
 @pytest.fixture(scope="session")
 def wan_system() -> System:
-    return system_of(tiny_systems.wan())
+    return system_of("wan2.1-t2v-1.3b")
 
 
 @pytest.fixture(scope="session")
 def image_system() -> System:
-    return system_of(tiny_systems.stable_diffusion())
+    return system_of("sd1.5")
 
 
-def system_of(pipeline: Any) -> System:
-    pipeline.set_progress_bar_config(disable=True)
-    return System(system_for_pipeline(type(pipeline).__name__), pipeline, "sha256:" + "0" * 64)
+def system_of(name: str) -> System:
+    return System(system_named(name), tiny_systems.build(name), "sha256:" + "0" * 64)
 
 
 @pytest.fixture

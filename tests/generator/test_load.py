@@ -11,7 +11,7 @@ import torch
 from generator.errors import LeakError, LoadError
 from generator.load import System, compile_system, load_system, refuse_leaks, weights_digest
 from generator.systems import Seam, system_named
-from tests.generator import tiny_systems
+from tests.generator.tiny_systems import image
 
 SD = system_named("sd1.5")
 
@@ -19,13 +19,13 @@ SD = system_named("sd1.5")
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "little-sd"
-    tiny_systems.stable_diffusion().save_pretrained(folder)
+    image.stable_diffusion().save_pretrained(folder)
     return folder
 
 
 @pytest.fixture
 def pipeline() -> Any:
-    return tiny_systems.stable_diffusion()
+    return image.stable_diffusion()
 
 
 def test_a_folder_loads_under_its_own_name_with_the_row_of_its_pipeline_class(saved: Path) -> None:

@@ -13,9 +13,11 @@ from generator.systems import (
     EMBEDDED,
     SYSTEMS,
     SystemSpec,
+    Takes,
     system_for_pipeline,
     system_named,
 )
+from tests.generator.tiny_systems import BUILDERS
 
 WAN = system_named("wan2.1-t2v-1.3b")
 BOAT = Request(prompt="a boat")
@@ -109,3 +111,29 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_a_pipeline_class_without_a_row_is_refused() -> None:
     with pytest.raises(LoadError, match="no row"):
         system_for_pipeline("DanceDiffusionPipeline")
+
+
+def table_line(spec: SystemSpec) -> str:
+    """The line that docs/systems.md must hold for this row."""
+    needs = ", ".join(kind if takes is Takes.REQUIRED else f"[{kind}]" for kind, takes in spec.takes.items())
+    is_clip = spec.output is MediaKind.VIDEO
+    length = f", {spec.frames} at {spec.fps:g}/s" if is_clip else ""
+    step = "any" if spec.frame_step == 1 else f"{spec.frame_step}k+1"
+    cells = (
+        f"`{spec.name}`",
+        "in this package" if spec.name == EMBEDDED else spec.source or "your folder",
+        spec.pipeline,
+        spec.output,
+        needs or "-",
+        f"{spec.width}x{spec.height}{length}",
+        f"{step}, /{spec.size_multiple}" if is_clip else f"/{spec.size_multiple}",
+        spec.seam,
+        "yes" if spec.name in BUILDERS else "with its own weights" if spec.name == EMBEDDED else "no",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+@pytest.mark.parametrize("spec", SYSTEMS, ids=lambda spec: spec.name)
+def test_the_page_about_systems_has_the_row(spec: SystemSpec) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "systems.md").read_text(encoding="utf-8")
+    assert table_line(spec) in page.splitlines()
