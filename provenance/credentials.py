@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +23,10 @@ AI_SOURCE_TYPES: Final = frozenset(
 )
 """Digital source types that state a trained model made or changed the content; compositeSynthetic: at least
 in part."""
+
+
+_AI_WORDS: Final = re.compile(r"\bAI[- ]generated\b", re.IGNORECASE)
+"""In descriptions of actions: how services said it before the source types had come into use."""
 
 
 class C2paState(StrEnum):
@@ -58,6 +63,14 @@ class Action:
     source_type: str
     agent: str
     when: str
+    description: str = ""
+
+    @property
+    def stated_ai(self) -> str:
+        """The words with which this action states AI, or ""."""
+        if self.source_type in AI_SOURCE_TYPES:
+            return self.source_type
+        return self.description if _AI_WORDS.search(self.description) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ import c2pa
 from provenance import sdk
 from provenance.codes import Failure, explain_code
 from provenance.credentials import (
-    AI_SOURCE_TYPES,
     Action,
     C2paReport,
     C2paState,
@@ -202,7 +201,7 @@ def _own_failures(ingredient: Json) -> tuple[Failure, ...]:
 
 
 def _ai_source_type(actions: tuple[Action, ...], ingredients: tuple[Ingredient, ...]) -> str:
-    own = [action.source_type for action in actions if action.source_type in AI_SOURCE_TYPES]
+    own = [action.stated_ai for action in actions if action.stated_ai]
     # A reference that only guided the making does not say what the result is; a parent or a part does.
     inherited = [i.ai_source_type for i in ingredients if i.ai_source_type and i.relationship != "inputTo"]
     return next(iter(own + inherited), "")
@@ -222,6 +221,7 @@ def _actions(manifest: Json) -> Iterator[Action]:
             source_type=clean(fields.get("digitalSourceType")).rpartition("/")[2],
             agent=clean(agent) or _name_version(_map(agent)),
             when=clean(fields.get("when")),
+            description=clean(fields.get("description")),
         )
 
 

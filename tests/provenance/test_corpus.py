@@ -90,7 +90,7 @@ def test_stated_ai_is_found(profiles: dict[str, TrustAnchors]) -> None:
         )
     }
     assert stated == {
-        "microsoft__bing_creator_cloud_surfing_puppy.jpg": "trainedAlgorithmicMedia",
+        "microsoft__bing_creator_cloud_surfing_puppy.jpg": "AI Generated Image",
         "Yogesh1290__videotest2.mp4": "trainedAlgorithmicMedia",
         "contentauth__C.jpg": "",
     }
