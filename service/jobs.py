@@ -176,9 +176,9 @@ class JobStore:
         return rows[:limit], len(rows) > limit
 
     def delete(self, tenant: str, job_id: str) -> Job:
-        """Hide the job. One that waits never starts; one that runs stops at its next step."""
+        """Hide the job and forget its texts. If it waits it never starts; if it runs it stops soon."""
         job = self.get(tenant, job_id)
-        now = self._clock()
+        now, silent = self._clock(), {**job.request, "prompt": "", "negative_prompt": ""}
         with self._database.writing() as connection:
             connection.execute(
                 update(jobs)
@@ -186,7 +186,9 @@ class JobStore:
                 .values(**_failure(now, CANCELLED_CODE, "Deleted before it started."))
             )
             connection.execute(
-                update(jobs).where(jobs.c.id == job_id).values(deleted_at=now, cancel_requested=True)
+                update(jobs)
+                .where(jobs.c.id == job_id)
+                .values(deleted_at=now, cancel_requested=True, request=silent)
             )
         return job
 

@@ -33,7 +33,7 @@ from generator.systems import system_for_pipeline
 from service import keys
 from service.errors import ConfigurationError
 from service.inspection import Inspector
-from service.jobs import Job, Lease
+from service.jobs import COMPLETED, FAILED, Job, Lease
 from service.settings import Settings
 from service.wiring import Services, build_guard, build_inspector, media_limits
 from watermark import Detector
@@ -119,13 +119,16 @@ class Producer:
         )
 
     def clean(self, lease: Lease) -> None:
-        """Remove what attempts other than the published one left behind."""
+        """Remove what attempts other than the published one left behind, and references no longer needed."""
         job = self.services.jobs.find(lease.job.tenant, lease.job.id)
         kept = None if job is None or job.result is None else Path(job.result["file"]).parent.name
         folder = self.services.settings.media / lease.job.id
         for attempt in folder.iterdir() if folder.is_dir() else ():
             if attempt.name.isdigit() and attempt.name != kept and int(attempt.name) <= lease.fence:
                 shutil.rmtree(attempt, ignore_errors=True)
+        if job is None or job.status in (COMPLETED, FAILED):
+            for given in lease.job.request.get("references", ()):
+                shutil.rmtree(Path(given["path"]).parent, ignore_errors=True)
 
     def _folder(self, lease: Lease) -> Path:
         return self.services.settings.media / lease.job.id / str(lease.fence)

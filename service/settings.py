@@ -149,6 +149,11 @@ class Settings:
         return self.home / "media"
 
     @property
+    def references(self) -> Path:
+        """Folder of the references of jobs that wait or run."""
+        return self.home / "references"
+
+    @property
     def scratch(self) -> Path:
         """Folder of uploads and unfinished files; emptied of old ones at start."""
         return self.home / "scratch"

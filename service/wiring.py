@@ -36,6 +36,9 @@ PRIVATE_FOLDER = 0o700
 STALE_SCRATCH = timedelta(hours=1)
 """No upload is looked at for this long: what is older was left by a process that died."""
 
+STALE_REFERENCES = timedelta(days=7)
+"""References are removed with their job; these belong to jobs that never started."""
+
 
 def utc_now() -> datetime:
     """The service's clock."""
@@ -59,16 +62,21 @@ class Services:
         """Remove files whose time is over; the records stay."""
         for job in self.jobs.expire():
             shutil.rmtree(self.settings.media / job.id, ignore_errors=True)
-        oldest = (self.clock() - STALE_SCRATCH).timestamp()
-        for path in self.settings.scratch.iterdir():
-            if path.is_file() and path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+        for path in _older(self.settings.scratch, self.clock() - STALE_SCRATCH):
+            path.unlink(missing_ok=True)
+        for path in _older(self.settings.references, self.clock() - STALE_REFERENCES):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _older(folder: Path, moment: datetime) -> list[Path]:
+    return [path for path in folder.iterdir() if path.stat().st_mtime < moment.timestamp()]
 
 
 def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Services:
     """Create the data folder where needed and connect. Raises `ConfigurationError`."""
     try:
-        for folder in (settings.home, settings.media, settings.scratch, settings.keys):
+        folders = (settings.home, settings.media, settings.references, settings.scratch, settings.keys)
+        for folder in folders:
             folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     except OSError as error:
         raise ConfigurationError(f"ASSAY_HOME={settings.home}: cannot be used: {error}") from error

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from service import keys
 from service.api import schemas
@@ -43,6 +43,18 @@ def model(name: str, state: State, tenant: Tenant) -> schemas.Model:
     if name != state.spec.name:
         raise Problem(404, "model_not_found", f"There is no model {name[:80]!r}.", param="model")
     return schemas.Model(id=name)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(state: State) -> PlainTextResponse:
+    """Jobs by state and live workers, in Prometheus' text format."""
+    lines = ["# TYPE assay_jobs gauge"]
+    lines += [
+        f'assay_jobs{{status="{name}"}} {count}' for name, count in state.services.jobs.counts().items()
+    ]
+    alive = state.services.workers.alive(timedelta(seconds=state.services.settings.lease_seconds))
+    lines += ["# TYPE assay_workers gauge", f"assay_workers {len(alive)}"]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
 
 def _database(state: ApiState) -> str:

@@ -50,6 +50,13 @@ class CreateVideo(BaseModel):
     safety_identifier: str | None = Field(default=None, max_length=200)
 
 
+class RemixVideo(BaseModel):
+    """What a remix takes."""
+
+    model_config = ConfigDict(extra="forbid")
+    prompt: Annotated[str, StringConstraints(min_length=1)]
+
+
 class VideoError(BaseModel):
     """Why a job failed."""
 
@@ -97,7 +104,7 @@ class Video(BaseModel):
             model=job.model,
             prompt=asked["prompt"],
             remixed_from_video_id=asked.get("remixed_from"),
-            seconds=f"{asked['frames'] / asked['fps']:g}" if asked.get("fps") else "0",
+            seconds=f"{round(asked['frames'] / asked['fps'], 2):g}" if asked.get("fps") else "0",
             size=f"{asked['width']}x{asked['height']}",
             error=VideoError(code=job.error_code or "failed", message=job.error_message or "")
             if failed

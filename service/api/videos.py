@@ -9,8 +9,9 @@ import json
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from service.errors import Problem
 from service.jobs import COMPLETED, FAILED, Job, NewJob
 from service.production import reference_reader
 from service.wiring import log_decision
+from watermark import open_media, write_image
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -38,6 +40,7 @@ MODERATION_CODE = "moderation_blocked"
 RETRY_WINDOW = timedelta(seconds=120)
 """The SDK repeats a request on its own for at most this long, without saying which one it repeats."""
 DATA_URL = "data:image/"
+THUMBNAIL_QUALITY = 90
 _FORM_SCHEMA = schemas.CreateVideo.model_json_schema(ref_template="#/components/schemas/{model}")
 _UPLOAD_SCHEMA = {
     **_FORM_SCHEMA,
@@ -60,14 +63,15 @@ class Incoming:
 
     asked: schemas.CreateVideo
     references: tuple[Reference, ...] = ()
-    hashes: tuple[str, ...] = field(default=())
+    hashes: tuple[str, ...] = ()
+    remixed_from: str | None = None
 
 
 @router.post("", response_model=schemas.Video, response_model_exclude_none=True, openapi_extra=_CREATE_DOCS)
 async def create(request: Request, response: Response, state: State, tenant: Tenant) -> schemas.Video:
     """Put a job into the queue, after the guard has passed every input of it."""
     limit = state.services.settings.reference_max_bytes
-    folder = state.services.settings.media / "references" / secrets.token_hex(16)
+    folder = state.services.settings.references / secrets.token_hex(16)
     try:
         encoded = 4 * limit // 3 + 4  # base64
         async with read_form(
@@ -82,6 +86,27 @@ async def create(request: Request, response: Response, state: State, tenant: Ten
         shutil.rmtree(folder, ignore_errors=True)
     response.headers["openai-poll-after-ms"] = str(schemas.POLL_AFTER_MS)
     return schemas.Video.of(job)
+
+
+@router.post("/{video_id}/remix", response_model_exclude_none=True)
+def remix(
+    video_id: str, asked: schemas.RemixVideo, request: Request, state: State, tenant: Tenant
+) -> schemas.Video:
+    """The same seed, size and length with another prompt, which the guard reads like any other."""
+    source = state.services.jobs.get(tenant, video_id).request
+    again = schemas.CreateVideo(
+        prompt=asked.prompt,
+        negative_prompt=source["negative_prompt"],
+        size=f"{source['width']}x{source['height']}",
+        seed=source["seed"],
+        steps=source["steps"],
+        guidance=source["guidance"],
+        fps=source["fps"],
+        frames=source["frames"],
+        purpose=source["purpose"],
+    )
+    incoming = Incoming(again, remixed_from=video_id)
+    return schemas.Video.of(_submit(state, tenant, incoming, _Retry.of(request))[0])
 
 
 @router.get("", response_model_exclude_none=True)
@@ -127,8 +152,10 @@ def delete(video_id: str, state: State, tenant: Tenant) -> schemas.DeletedVideo:
 def content(video_id: str, state: State, tenant: Tenant, variant: str = "video") -> FileResponse:
     """The file itself; `Range` is honoured."""
     job = state.services.jobs.get(tenant, video_id)
-    if variant != "video":
-        raise Problem(400, "unknown_variant", f"variant {variant[:40]!r}: use video.", param="variant")
+    if variant not in ("video", "thumbnail"):
+        raise Problem(
+            400, "unknown_variant", f"variant {variant[:40]!r}: use video or thumbnail.", param="variant"
+        )
     if job.status != COMPLETED:
         raise Problem(
             409, "not_completed", f"The job is {job.status}; its content exists once it is completed."
@@ -137,7 +164,21 @@ def content(video_id: str, state: State, tenant: Tenant, variant: str = "video")
     path = state.services.settings.media / result.get("file", "expired")
     if not path.is_file():
         raise Problem(410, "expired", "The file is past its retention; its record can still be verified.")
+    if variant == "thumbnail":
+        return FileResponse(_thumbnail(path), media_type="image/webp")
     return FileResponse(path, media_type=result["mime"], filename=f"{job.medium.hex}{path.suffix}")
+
+
+def _thumbnail(path: Path) -> Path:
+    """The middle frame of a finished clip at its full size: smaller, it would no longer carry the mark."""
+    target = path.with_suffix(".webp")
+    if not target.exists():
+        media = open_media(path)
+        middle = next(islice(media.frames(), media.frame_count // 2, None))
+        fresh = target.with_name(f"{secrets.token_hex(8)}.webp")
+        write_image(fresh, middle, quality=THUMBNAIL_QUALITY)
+        fresh.replace(target)
+    return target
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +288,7 @@ def _submit(state: ApiState, tenant: str, incoming: Incoming, retry: _Retry) -> 
             tenant=tenant,
             kind="video",
             model=state.spec.name,
-            request=stored_request(allowed.request),
+            request=stored_request(allowed.request) | {"remixed_from": incoming.remixed_from},
             digest=digest,
             idempotency_key=retry.key,
             decision_id=allowed.decisions[0].decision_id,

@@ -27,6 +27,8 @@ OK, FINDINGS = 0, 1
 """Exit codes, beside `console.BAD_INPUT` for a policy that cannot be loaded."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+log_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(log_app, name="log", help="Examine decision logs.")
 
 _Path = Annotated[
     Path | None, typer.Argument(help="The policy file; the one in use is the default.", metavar="POLICY")
@@ -117,6 +119,31 @@ def schema() -> int:
 
     print(json.dumps(policy_json_schema(), indent=1, ensure_ascii=False))
     return OK
+
+
+@log_app.command(name="verify")
+def verify_log(
+    log: Annotated[Path, typer.Argument(help="The decision log.", metavar="LOG")],
+    key: Annotated[Path, typer.Option("--key", help="The file with the log's key.", metavar="FILE")],
+    as_json: _Json = False,
+) -> int:
+    """Find lines that were changed, deleted or moved. Exit 0 sound, 1 not, 2 the log cannot be read."""
+    from guard.errors import LogError
+    from guard.log import verify_log as verify
+
+    try:
+        report = verify(log, key.read_bytes())
+    except (LogError, OSError) as error:
+        console.complain(str(error))
+        return console.BAD_INPUT
+    for problem in report.problems:
+        if as_json:
+            console.emit({"line": problem.line, "message": problem.message})
+        else:
+            print(f"{log}:{problem.line}: {problem.message}")
+    if not as_json:
+        print(f"{log}: {report.lines} lines, {'sound' if report.sound else 'NOT sound'}")
+    return OK if report.sound else FINDINGS
 
 
 def _load(path: Path | None, out: Console, *, as_json: bool) -> Policy | None:

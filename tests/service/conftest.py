@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from openai import OpenAI
+from openai.types import Video
 from psycopg import sql
 
 from service.jobs import JobLimits, JobStore, NewJob
@@ -20,6 +23,7 @@ from tests.service.server import Server, free_port, running
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 250, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
+PROMPT = "a red balloon over a blue sea at dusk"
 
 
 class Clock:
@@ -46,6 +50,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     changes = {"ASSAY_UPLOAD_MAX_BYTES": str(64 * 2**20), "ASSAY_INSPECT_SECONDS": "20"}
     with running(tmp_path_factory.mktemp("server") / "home", changes) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> OpenAI:
+    return server.openai()
+
+
+@pytest.fixture(scope="session")
+def video(client: OpenAI) -> Video:
+    """One finished clip, shared by the tests that only look at it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made = client.videos.create_and_poll(prompt=PROMPT, poll_interval_ms=200, extra_body={"seed": 7})
+    assert made.status == "completed", made.error
+    return made
 
 
 def postgres_binaries() -> Path | None:

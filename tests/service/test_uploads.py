@@ -10,7 +10,6 @@ from pathlib import Path
 import av
 import httpx
 import numpy as np
-import psutil
 import pytest
 import skimage.data
 from PIL import Image
@@ -59,10 +58,20 @@ def empty_clip(path: Path) -> bytes:
 
 
 def memory(server: Server) -> int:
-    """Resident bytes of the service and everything it started, shared pages counted once per process."""
+    """Proportional resident bytes of the API process and everything it started but the worker."""
     assert server.process is not None
-    root = psutil.Process(server.process.pid)
-    return max(one.memory_info().rss for one in [root, *root.children(recursive=True)])
+    return sum(proportional(pid) for pid in family(server.process.pid) if pid not in server.workers())
+
+
+def family(pid: int) -> list[int]:
+    children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [pid, *(one for child in children for one in family(child))]
+
+
+def proportional(pid: int) -> int:
+    """`Pss`: a page that several processes share is counted once among them."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 EXPECTED = {
