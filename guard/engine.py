@@ -41,7 +41,9 @@ from guard.request import GuardRequest, Picture, Text
 from guard.rules import Facts, Sighting, View, describe, fires, parts_of, union, view_for
 
 MAX_TEXT_CHARACTERS = 20_000  # one text; the longest prompt that a text encoder reads is about 2,000
-MAX_TEXTS = 64  # texts of one request; bounds the time of one evaluation
+MAX_ALL_CHARACTERS = 40_000  # all texts of one request; bounds the time of one evaluation
+MAX_EVIDENCE = 32  # of one finding; a prompt of nothing but names would fill a decision with thousands
+MAX_TEXTS = 64  # texts of one request; prompts, presets and metadata are a dozen
 
 _ORDER = (Outcome.ALLOW, Outcome.REVIEW, Outcome.BLOCK)
 _OUTCOME_OF = {Action.BLOCK: Outcome.BLOCK, Action.REVIEW: Outcome.REVIEW, Action.FLAG: Outcome.ALLOW}
@@ -141,8 +143,9 @@ class Guard:
         needed = request.texts if request.stage is Stage.PROMPT else request.pictures or request.texts
         if not needed:
             return _guard_finding("GUARD.NOTHING_TO_CHECK")
-        too_long = any(len(text.value) > MAX_TEXT_CHARACTERS for text in request.texts)
-        if too_long or len(request.texts) > MAX_TEXTS:
+        lengths = [len(text.value) for text in request.texts]
+        too_long = max(lengths, default=0) > MAX_TEXT_CHARACTERS or sum(lengths) > MAX_ALL_CHARACTERS
+        if too_long or len(lengths) > MAX_TEXTS:
             return _guard_finding("GUARD.TOO_LONG")
         return None
 
@@ -154,7 +157,7 @@ class Guard:
             return _error_finding(rule, error)
         if not views:
             return None
-        evidence = union(views, rule.when)
+        evidence = union(views, rule.when)[:MAX_EVIDENCE]
         return Finding(rule.id, rule.title, rule.severity, rule.then, rule.reason, evidence, rule.tell_user)
 
     def _judge(

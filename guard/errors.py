@@ -74,6 +74,14 @@ class BackendError(GuardError):
     """A check could not run: its model is missing or failed."""
 
 
+class AdapterError(GuardError):
+    """A file offered as an adapter is not a sound safetensors file."""
+
+
+class LogError(GuardError):
+    """A decision log cannot be written to or is not what its last acknowledged state says."""
+
+
 class ConsentError(GuardError):
     """A consent token cannot be used. `reason` is a stable word for logs: malformed, expired, revoked, ..."""
 

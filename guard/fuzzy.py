@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import OSA
 
 MIN_LETTERS_ONE_EDIT = 7  # letters of a name; shorter ones turn into other words too easily
-MIN_LETTERS_TWO_EDITS = 12
+MIN_LETTERS_TWO_EDITS = 10
 _MIN_WORD_LETTERS = 3  # a word of two letters with an error is no evidence
 _MIN_WORD_TWO_DELETES = 7  # letters; below, two errors in one word leave too little
 _MAX_WORD_LETTERS = 24  # longer words are not indexed; the longest surname in use has 36

@@ -9,8 +9,9 @@ from `guard.fuzzy`, names in other alphabets from their sounds.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -39,6 +40,7 @@ MIN_CONSONANTS = 3  # consonants of a name that is looked up by its sound
 MIN_SOUND_SIMILARITY = 0.7  # of the sounds with vowels, 1 is equal
 _MAX_ORDERED_WORDS = 6  # words of a name that is tried in other orders
 _SUFFIXES = frozenset({"jr", "sr"})
+_WORD = re.compile(r"\S+")
 _ASCII_WORDS = re.compile(r"[a-z0-9]+")
 _NEEDS_READING = re.compile(r"[^\x00-\x7f]|[@$!|+]")
 _ROTATION_SHIFT, _NAME_SHIFT = 1, 4  # bits of a code: collapsed, rotation, name
@@ -268,7 +270,8 @@ def _same_letters(reading: Reading, begin: int, end: int, wanted: str, repeated:
 
 def _parting(view: Reading, first: int, last: int, lengths: list[int]) -> str | None:
     """Returns how the tokens differ from the entry's words: "" not at all, None too much to be meant."""
-    seen = [min(end, last + 1) - begin for begin, end in view.tokens if first <= begin <= last]
+    tokens = view.tokens[bisect_left(view.tokens, (first,)) : bisect_left(view.tokens, (last + 1,))]
+    seen = [min(end, last + 1) - begin for begin, end in tokens]
     if seen == lengths:
         return ""
     letters = sum(lengths)
@@ -277,8 +280,8 @@ def _parting(view: Reading, first: int, last: int, lengths: list[int]) -> str | 
     if not view.letters[first].isascii():
         return "spaced out"
     common = common_words()
-    tokens = [view.letters[begin:end] for begin, end in view.tokens if first <= begin <= last]
-    if letters < MIN_REJOINED_LETTERS or all(token in common for token in tokens):
+    everyday = all(view.letters[begin:end] in common for begin, end in tokens)
+    if letters < MIN_REJOINED_LETTERS or everyday:
         return None
     return "joined" if len(seen) < len(lengths) else "parted"
 
@@ -307,24 +310,23 @@ def _surest(found: list[Match]) -> list[Match]:
     """Drops matches of an entry that overlap a surer one of the same entry."""
     found.sort(key=lambda m: (-m.certainty.rank, -(m.end - m.start), m.start))  # exact before misspelt
     kept: list[Match] = []
+    taken: dict[tuple[str, str], list[tuple[int, int]]] = {}  # disjoint spans, in order
     for match in found:
-        if not any(
-            k.entry == match.entry and k.list == match.list and k.start < match.end and match.start < k.end
-            for k in kept
-        ):
+        spans = taken.setdefault((match.list, match.entry), [])
+        at = bisect_left(spans, (match.end,))
+        if at == 0 or spans[at - 1][1] <= match.start:
+            spans.insert(at, (match.start, match.end))
             kept.append(match)
     return sorted(kept, key=lambda m: (m.start, m.end, m.list, m.entry))
 
 
 def _number_words(text: str, found: list[Match]) -> list[Match]:
     """Gives each match the numbers of the first and the last word of the text that it covers."""
-    result = []
-    for m in found:
-        first = len(text[: m.start].split())
-        first -= m.start > 0 and not text[m.start - 1].isspace()
-        last = first + max(1, len(text[m.start : m.end].split())) - 1
-        result.append(Match(m.list, m.entry, m.kind, m.start, m.end, m.view, m.certainty, first, last))
-    return result
+    starts = [word.start() for word in _WORD.finditer(text)]
+    return [
+        replace(m, first_word=bisect_right(starts, m.start) - 1, last_word=bisect_left(starts, m.end) - 1)
+        for m in found
+    ]
 
 
 def _sound_index(names: Sequence[str], people: Iterable[int]) -> dict[int, list[int]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from guard.decision import Evidence
 from guard.model import AllOf, AnyOf, Condition, Consent, Face, Leaf, Rule, TextCondition, leaves, list_of
+
+Places = frozenset[tuple[int, int]]  # number of the text, number of the word
 
 
 class PictureFacts(Protocol):
@@ -36,6 +38,16 @@ class Sighting:
             return None
         return max(self.first_word - other.last_word, other.first_word - self.last_word, 1) - 1
 
+    def is_near(self, places: Places, words: int) -> bool:
+        """True where at most `words` words lie between this and one of `places`."""
+        reach = range(self.first_word - words - 1, self.last_word + words + 2)
+        return any((self.evidence.index, word) in places for word in reach)
+
+
+def places_of(sightings: Iterable[Sighting]) -> Places:
+    """Returns the words that sightings cover, so that distances take no time that grows with their number."""
+    return frozenset((s.evidence.index, w) for s in sightings for w in range(s.first_word, s.last_word + 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -53,6 +65,7 @@ class View:
     facts: Facts
     picture: int | None = None
     anchors: tuple[Sighting, ...] = ()
+    places: Places = frozenset()
     exempted: frozenset[Sighting] = field(default_factory=frozenset)
 
     def sightings(self, leaf: TextCondition) -> list[Sighting]:
@@ -65,7 +78,7 @@ class View:
         ]
         if leaf.within is None:
             return certain
-        return [s for s in certain if any(_near(s, anchor, leaf.within) for anchor in self.anchors)]
+        return [s for s in certain if s.is_near(self.places, leaf.within)]
 
     def holds(self, condition: Condition) -> bool:
         """Returns whether `condition` holds. Raises `BackendError` where a picture check cannot run."""
@@ -93,16 +106,12 @@ class View:
         return found
 
 
-def _near(one: Sighting, other: Sighting, words: int) -> bool:
-    distance = one.words_to(other)
-    return distance is not None and distance <= words
-
-
 def view_for(rule: Rule, facts: Facts, picture: int | None = None) -> View:
     """Returns the facts as `rule` sees them: distances count from its conditions without `within`."""
     plain = View(facts, picture)
     fixed = (leaf for leaf in leaves(rule.when) if isinstance(leaf, TextCondition) and leaf.within is None)
-    return View(facts, picture, tuple(s for leaf in fixed for s in plain.sightings(leaf)))
+    anchors = tuple(s for leaf in fixed for s in plain.sightings(leaf))
+    return View(facts, picture, anchors, places_of(anchors))
 
 
 def fires(rule: Rule, view: View) -> View | None:
@@ -122,9 +131,9 @@ def fires(rule: Rule, view: View) -> View | None:
 
 
 def _exempt(view: View, exemption: TextCondition, words: int) -> View:
-    excuses = view.sightings(exemption)
-    covered = {a for a in view.anchors if any(_near(a, excuse, words) for excuse in excuses)}
-    return View(view.facts, view.picture, view.anchors, view.exempted | covered)
+    excuses = places_of(view.sightings(exemption))
+    covered = {anchor for anchor in view.anchors if anchor.is_near(excuses, words)}
+    return replace(view, exempted=view.exempted | covered)
 
 
 def kind_of(leaf: Leaf) -> str:

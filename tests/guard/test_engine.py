@@ -172,6 +172,7 @@ def test_points_of_several_rules_add_up_and_the_gravest_comes_first(policy: Poli
         (GuardRequest(Stage.ADAPTER, (Text("file_name", "x"),)), "GUARD.NO_RULES"),
         (prompt("x" * (MAX_TEXT_CHARACTERS + 1)), "GUARD.TOO_LONG"),
         (prompt("x", *["y"] * MAX_TEXTS), "GUARD.TOO_LONG"),
+        (prompt(*["x" * MAX_TEXT_CHARACTERS] * 3), "GUARD.TOO_LONG"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(guard: Guard, made: GuardRequest, reason: str) -> None:
