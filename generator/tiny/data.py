@@ -44,7 +44,7 @@ def frame_times(frames: int, start: float = 0.0) -> Tensor:
 
 @torch.no_grad()
 def latent_frames(scenes: list[Scene], count: int) -> Tensor:
-    """Quarter-size key frames [B, count, 3, HEIGHT/4, WIDTH/4] of the scenes, for the latent basis to encode."""
+    """A crop [frames, 3, side, side] at full resolution, mostly around something in the scene."""
     return render(scenes, frame_times(count) * STRIDE, Grid.full(HEIGHT // 4, WIDTH // 4))
 
 

@@ -30,6 +30,7 @@ from generator.tiny.training import Average, Log, clip, rate, save_checkpoint
 SHIFT: Final = 3.0  # of the noise levels towards more noise, as in the pipeline's scheduler
 LEAST_NOISE: Final = 0.1  # the weight 1 / noise^2 stops growing here
 EMPTY_CHANCE: Final = 0.1  # captions dropped, for guidance
+PREFILL: Final = 16  # batches rendered before a stage begins
 UNKNOWN_CHANCE: Final = 0.02  # words replaced by <unk>
 
 
@@ -134,7 +135,7 @@ def train(
     total, step = sum(stage.steps for stage in stages), 0
     for stage in stages:
         pool, losses = Pool(basis, rng, stage.frames), []
-        for _ in range(16):
+        for _ in range(PREFILL):
             pool.grow(max(2, stage.batch))
         for _ in range(stage.steps):
             pool.grow(stage.fresh)
