@@ -83,7 +83,7 @@ class KeyRing:
         return MarkKey(self.epoch, index, self.pilot_seed, payload_seed)
 
     def draw(self, randbelow: Callable[[int], int]) -> MarkKey:
-        """A sub-key for a new medium; `randbelow(n)` gives a number in [0, n), as `secrets.randbelow` does."""
+        """A sub-key for a new medium; `randbelow(n)` draws from 0 to n - 1, as `secrets.randbelow` does."""
         return self.subkey(randbelow(self.subkeys))
 
     @property

@@ -19,9 +19,9 @@ CHROMA_POWER = 1.086
 STILL_PSNR = 42.0  # dB
 CLIP_PSNR = 44.0  # dB: frames add up in the detector, and the eye dwells on clips
 _GREY_LEVELS = 255.0
-_TEXTURE_WINDOW = 5  # samples of the mask grid, about one Cb chip
-_ERODE = 7
-_SMOOTH = 7
+_TEXTURE_WINDOW = 5  # half samples: about two Cb chips
+_ERODE = 5  # quarter samples: no gain within about 8 samples of a calm place
+_SMOOTH = 3
 _HEADROOM = 3.0  # grey levels from black or white at which the pattern has its full strength
 
 
@@ -59,8 +59,7 @@ def amplitudes(small: Tensor, strength: Strength, *, clip: bool) -> tuple[Tensor
     texture = _texture(_luma(small) * _GREY_LEVELS)
     luma = (strength.flat_luma + 0.16 * texture).clamp(max=strength.peak_luma)
     chroma = (strength.flat_chroma + 0.12 * texture).clamp(max=strength.peak_chroma)
-    luma = _upsample(luma, small) * _headroom(small)
-    chroma = _upsample(chroma, small) * _headroom(small[:, 2:3])
+    luma, chroma = luma * _headroom(small), chroma * _headroom(small[:, 2:3])
     power = (luma**2).mean((1, 2, 3)) + CHROMA_POWER * (chroma**2).mean((1, 2, 3))
     gain = (strength.budget(clip=clip) / power.clamp(min=1e-9)).sqrt().clamp(max=1.0) / _GREY_LEVELS
     gain = gain.view(-1, 1, 1, 1)
@@ -68,26 +67,22 @@ def amplitudes(small: Tensor, strength: Strength, *, clip: bool) -> tuple[Tensor
 
 
 def _luma(rgb: Tensor) -> Tensor:
-    weights = rgb.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
-    return (rgb * weights).sum(1, keepdim=True)
+    return 0.299 * rgb[:, 0:1] + 0.587 * rgb[:, 1:2] + 0.114 * rgb[:, 2:3]
 
 
 def _texture(luma: Tensor) -> Tensor:
-    """Local standard deviation, eroded and smoothed, on a grid of half the size."""
+    """Local standard deviation, eroded and smoothed, at the size of `luma` but computed on a quarter of it."""
     half = avg_pool2d(luma, 2, ceil_mode=True)
-    mean = _box(half, _TEXTURE_WINDOW)
-    deviation = (_box(half * half, _TEXTURE_WINDOW) - mean * mean).clamp(min=0).sqrt()
+    mean, square = (_box(x, _TEXTURE_WINDOW, stride=2) for x in (half, half * half))
+    deviation = (square - mean * mean).clamp(min=0).sqrt()
     calmest = -max_pool2d(-deviation, _ERODE, stride=1, padding=_ERODE // 2)
-    return _box(calmest, _SMOOTH)
+    smooth = _box(calmest, _SMOOTH, stride=1)
+    grown = interpolate(smooth, scale_factor=4, mode="bilinear", align_corners=False)
+    return grown[..., : luma.shape[-2], : luma.shape[-1]]
 
 
-def _box(x: Tensor, size: int) -> Tensor:
-    return avg_pool2d(x, size, stride=1, padding=size // 2, count_include_pad=False)
-
-
-def _upsample(x: Tensor, like: Tensor) -> Tensor:
-    grown = interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    return grown[..., : like.shape[-2], : like.shape[-1]]
+def _box(x: Tensor, size: int, *, stride: int) -> Tensor:
+    return avg_pool2d(x, size, stride, padding=size // 2, count_include_pad=False)
 
 
 def _headroom(channels: Tensor) -> Tensor:

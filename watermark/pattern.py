@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from watermark.coding import encode
 from watermark.keys import MarkKey
@@ -78,6 +79,15 @@ def _pulses(amplitudes: Grid, channel: Channel) -> Plane:
     response = band_pass(np.hypot(f[:, None], f[None, :]))
     response *= _OVERSAMPLING / np.sqrt(np.mean(response**2))
     return np.fft.ifft2(spectrum * response).real.astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _pulse_response(n: int) -> Plane:
+    """Band-pass of the pulses on the half plane of an rfft2, scaled so that chips of +-1 give unit power."""
+    f = fft.fftfreq(n) * _OVERSAMPLING
+    whole = band_pass(np.hypot(f[:, None], f[None, :]))
+    response: Plane = whole[:, : n // 2 + 1] * (_OVERSAMPLING / np.sqrt(np.mean(whole**2)))
+    return response.astype(np.float32)
 
 
 def _resample(torus: Plane, y: Grid, x: Grid, channel: Channel) -> Plane:

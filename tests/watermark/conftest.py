@@ -66,10 +66,10 @@ def marked_photo(photo: Frame, mark: Mark) -> Frame:
 
 @pytest.fixture(scope="session")
 def clip() -> Frame:
-    """24 frames, 384 x 512, of a camera that pans over a photograph."""
-    coffee: Frame = data.coffee()
-    wide = np.concatenate([coffee, coffee[:, ::-1]], axis=1)[:384]
-    return np.stack([wide[:, 3 * t : 3 * t + 512] for t in range(24)])
+    """24 frames, 512 x 512, of a camera that pans over a photograph."""
+    portrait = data.astronaut()
+    wide = np.concatenate([portrait, portrait[:, ::-1]], axis=1)
+    return np.stack([wide[:, 2 * t : 2 * t + 512] for t in range(24)])
 
 
 @pytest.fixture(scope="session")
