@@ -64,7 +64,8 @@ def memory(server: Server) -> int:
 
 
 def family(pid: int) -> list[int]:
-    children = [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(text) for thread in threads for text in thread.read_text().split()]
     return [pid, *(one for child in children for one in family(child))]
 
 
