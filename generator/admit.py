@@ -69,7 +69,7 @@ def guard_requests(request: Request, references: tuple[ReferenceFrames, ...]) ->
     shown = tuple(text for text in texts if text.value.strip())
     asked = [(Stage.PROMPT, shown, ()), (Stage.REFERENCE, (), pictures)]
     return tuple(
-        GuardRequest(stage, seen_texts, seen_pictures, request.tenant, request.purpose)
+        GuardRequest(stage, seen_texts, seen_pictures, tenant=request.tenant, purpose=request.purpose)
         for stage, seen_texts, seen_pictures in asked
         if seen_texts or seen_pictures
     )
@@ -79,7 +79,8 @@ def enforce_output(frames: NDArray[np.uint8], request: Request, guard: Guard) ->
     """Put frames of the result before the output rules. Raises `PolicyViolation`."""
     shown = np.unique(np.linspace(0, len(frames) - 1, OUTPUT_PICTURES).round().astype(int))
     pictures = tuple(Picture("output", frames[index], _pixel_digest(frames[index])) for index in shown)
-    return guard.enforce(GuardRequest(Stage.OUTPUT, (), pictures, request.tenant, request.purpose))
+    asked = GuardRequest(Stage.OUTPUT, (), pictures, tenant=request.tenant, purpose=request.purpose)
+    return guard.enforce(asked)
 
 
 def _pixel_digest(frame: NDArray[np.uint8]) -> str:

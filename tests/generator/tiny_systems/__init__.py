@@ -40,6 +40,8 @@ def build(name: str) -> Any:
     """The pipeline for a row, its decoder calmed: at random weights it shouts as no photograph does."""
     pipeline = BUILDERS[name]()
     pipeline.set_progress_bar_config(disable=True)
-    for weights in pipeline.vae.decoder.conv_out.parameters():
+    decoder = pipeline.vae.decoder
+    last = decoder.proj_out if name == "mochi-1" else decoder.conv_out
+    for weights in last.parameters():
         weights.data *= CALM
     return pipeline
