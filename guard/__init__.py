@@ -4,10 +4,12 @@ Load a policy (`load_policy`), compile it (`Guard`), ask (`Guard.evaluate` retur
 `Guard.enforce` raises `PolicyViolation` unless the decision is to allow). Everything fails closed.
 """
 
+from guard.adapters import Adapter, AdapterLimits, read_adapter
 from guard.consent import Consent, ConsentVerifier, SignedConsents, issue_consent
 from guard.decision import Decision, Evidence, Finding, NearMiss
 from guard.engine import Guard
 from guard.errors import (
+    AdapterError,
     BackendError,
     ConsentError,
     GuardError,
@@ -23,6 +25,9 @@ from guard.model import Outcome, Policy, Rule, Severity, Stage
 from guard.request import GuardRequest, Picture, PictureLimits, Text
 
 __all__ = [
+    "Adapter",
+    "AdapterError",
+    "AdapterLimits",
     "BackendError",
     "Consent",
     "ConsentError",
@@ -54,4 +59,5 @@ __all__ = [
     "issue_consent",
     "load_policy",
     "parse_policy",
+    "read_adapter",
 ]

@@ -45,7 +45,7 @@ class AdapterLimits:
     max_tensors: int = 50_000
     max_dimensions: int = 8
     max_rank: int = 1024  # LoRA ranks in use go to 256; beyond, the file holds more than a style
-    max_metadata_characters: int = 4_000_000  # trainers write long tag statistics
+    max_metadata_characters: int = 400_000  # all of it is read by the rules; tag statistics have 100,000
 
 
 @dataclass(frozen=True, slots=True)

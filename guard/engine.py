@@ -76,6 +76,7 @@ class Guard:
         self._token_bytes = token_bytes
         self._handle_key = handle_key
         self._gazetteer = Gazetteer(_used_lists(policy))
+        self._digests = _digest_lists(policy)
 
     def with_backends(self, faces: FaceBackend | None, consents: ConsentVerifier | None) -> Guard:
         """Returns a guard with the same compiled policy and other backends."""
@@ -121,7 +122,7 @@ class Guard:
     def facts(self, request: GuardRequest) -> Facts:
         """Reads the texts of `request` once for all rules; pictures are looked at when a rule asks."""
         sightings: dict[str, list[Sighting]] = {}
-        for index, text in enumerate(request.texts):
+        for index, text in enumerate(request.all_texts()):
             for match in self._gazetteer.scan(text.value):
                 evidence = Evidence(
                     match.kind, text.role, index, match.certainty, match.view, match.start, match.end,
@@ -131,7 +132,9 @@ class Guard:
                     Sighting(evidence, match.first_word, match.last_word)
                 )
         pictures = _Pictures(request, self._faces, self._consents, self._clock)
-        return Facts(sightings, pictures, tuple(picture.role for picture in request.pictures))
+        roles = tuple(picture.role for picture in request.pictures)
+        adapters = tuple(adapter.sha256 for adapter in request.adapters)
+        return Facts(sightings, pictures, roles, adapters, self._digests)
 
     def _refusal(self, request: GuardRequest) -> Finding | None:
         """Returns why the request cannot even be judged, or None."""
@@ -140,10 +143,10 @@ class Guard:
             if request.stage in self.policy.unchecked_stages:
                 return None
             return _guard_finding("GUARD.NO_RULES")
-        needed = request.texts if request.stage is Stage.PROMPT else request.pictures or request.texts
-        if not needed:
+        needed = {Stage.PROMPT: request.texts, Stage.ADAPTER: request.adapters}
+        if not needed.get(request.stage, request.pictures):
             return _guard_finding("GUARD.NOTHING_TO_CHECK")
-        lengths = [len(text.value) for text in request.texts]
+        lengths = [len(text.value) for text in request.texts]  # of adapters, their limits bound the metadata
         too_long = max(lengths, default=0) > MAX_TEXT_CHARACTERS or sum(lengths) > MAX_ALL_CHARACTERS
         if too_long or len(lengths) > MAX_TEXTS:
             return _guard_finding("GUARD.TOO_LONG")
@@ -263,6 +266,14 @@ def _used_lists(policy: Policy) -> list[EntryList]:
     active = [rule for rule in policy.rules if rule.mode is not Mode.OFF]
     names = {list_of(condition) for condition in conditions_of(active)}
     return [policy.lists[name] for name in sorted(names)]
+
+
+def _digest_lists(policy: Policy) -> dict[str, frozenset[str]]:
+    return {
+        entries.name: frozenset(entry.names[0] for entry in entries.entries)
+        for entries in policy.lists.values()
+        if entries.kind == "digests"
+    }
 
 
 def firing(rule: Rule, request: GuardRequest, facts: Facts) -> Iterator[View]:

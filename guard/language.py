@@ -13,9 +13,12 @@ from guard.attacks import ATTACKS
 from guard.errors import Location
 from guard.model import (
     Action,
+    AdapterCase,
+    AdapterFile,
     AllOf,
     AnyOf,
     AttackTest,
+    Case,
     CaseTest,
     Certainty,
     Condition,
@@ -86,6 +89,7 @@ def _identifier(what: str) -> Text:
 
 
 _people_list = Reference("people", _identifier("the name of a people list"))
+_digest_list = Reference("digests", _identifier("the name of a list of digests"))
 _word_list = Reference("words", _identifier("the name of a word list"))
 _reason = Registered(
     Text("a reason code", r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*", 80),
@@ -140,6 +144,18 @@ _consent = Record(
         )
     },
 )
+_adapter = Record(
+    "an `adapter` condition",
+    AdapterFile,
+    {
+        "adapter": Key(
+            Word("a state of an adapter", {"unlisted": "unlisted"}),
+            "An adapter's SHA-256 is not in the list.",
+            required=True,
+        ),
+        "trusted": Key(_digest_list, "The list of adapters that may be used.", required=True),
+    },
+)
 _condition: Spec[Condition] = Shared("condition", lambda: _CONDITION)
 _conditions = ListOf("conditions", _condition)
 _all = Record(
@@ -150,7 +166,15 @@ _any = Record(
 )
 _CONDITION: Spec[Condition] = Choice[Condition](
     "a condition",
-    {"all": _all, "any": _any, "words": _words, "mentions": _mentions, "face": _face, "consent": _consent},
+    {
+        "all": _all,
+        "any": _any,
+        "words": _words,
+        "mentions": _mentions,
+        "face": _face,
+        "consent": _consent,
+        "adapter": _adapter,
+    },
 )
 
 _picture = Record(
@@ -168,7 +192,19 @@ _picture = Record(
         ),
     },
 )
-_case: Spec[str | PictureCase] = Either[str | PictureCase](scalar=Text("a text to test"), mapping=_picture)
+_adapter_case = Record(
+    "an adapter",
+    AdapterCase,
+    {
+        "adapter": Key(
+            Word("a state of an adapter", {"listed": "listed", "unlisted": "unlisted"}),
+            "Whether the trusted list has it.",
+            required=True,
+        )
+    },
+)
+_described: Spec[Case] = Choice[Case]("a case", {"face": _picture, "adapter": _adapter_case})
+_case: Spec[Case] = Either[Case](scalar=Text("a text to test"), mapping=_described)
 
 
 def _case_test(word: str, doc: str) -> Record[RuleTest]:
@@ -271,8 +307,8 @@ _list = Record(
     ListDraft,
     {
         "kind": Key(
-            Word("a kind of list", {"people": "people", "words": "words"}),
-            "people: names, matched in any order and with typing errors; words: words and phrases.",
+            Word("a kind of list", {"people": "people", "words": "words", "digests": "digests"}),
+            "people: names, in any order, misspelt; words: words and phrases; digests: SHA-256.",
             required=True,
         ),
         "items": Key(ListOf("entries", _item), "The entries. In a words list, `behead*` matches any ending."),

@@ -10,6 +10,7 @@ from enum import StrEnum
 from guard.errors import Location
 from guard.loader import conditions_of
 from guard.model import (
+    AdapterFile,
     AllOf,
     AttackTest,
     CaseTest,
@@ -91,6 +92,8 @@ def _same_conditions(policy: Policy) -> Iterator[Issue]:
 def _shape(condition: Condition) -> str:
     """Returns a condition without places, the same for conditions that ask for the same."""
     match condition:
+        case AdapterFile(trusted=trusted):
+            return f"adapter/{trusted}"
         case Words() | Mentions():
             return f"{list_of(condition)}/{condition.certainty}/{condition.within}"
         case AllOf(all=parts):
@@ -102,12 +105,14 @@ def _shape(condition: Condition) -> str:
 
 def _about_lists(policy: Policy) -> Iterator[Issue]:
     used = {list_of(condition) for condition in conditions_of(policy.rules)}
+    used |= {name for rule in policy.rules for name in rule.trusted_lists}
     for entries in policy.lists.values():
         if entries.name not in used:
             yield Issue(
                 IssueSeverity.WARNING, "unused-list", f"no rule uses list {entries.name!r}", entries.at
             )
-        yield from _about_entries(entries)
+        if entries.kind != "digests":
+            yield from _about_entries(entries)
 
 
 def _about_entries(entries: EntryList) -> Iterator[Issue]:

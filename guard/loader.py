@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,8 @@ from guard.errors import Location, PolicyError, Problem
 from guard.language import MAX_ITEM_CHARACTERS, POLICY, ListDraft, PolicyDraft
 from guard.model import (
     Action,
+    AdapterCase,
+    AdapterFile,
     AttackTest,
     CaseTest,
     Entry,
@@ -30,7 +33,9 @@ from guard.model import (
 )
 from guard.schema import FAILED, Report, suggest
 
+LIST_KINDS = ("people", "words", "digests")
 MAX_LIST_BYTES = 64 * 2**20  # one list file; 150,000 people with aliases take about 20 MB
+_DIGEST = re.compile("[0-9a-f]{64}")
 MAX_LIST_ENTRIES = 500_000  # all lists of a policy; bounds the memory of the automaton
 
 
@@ -104,7 +109,7 @@ def _check_references(report: Report, declared: dict[str, str]) -> None:
     for at, name, kind in report.references:
         if name not in declared:
             report.add(at, f"there is no list {name!r}", suggest(name, list(declared)))
-        elif declared[name] in ("people", "words") and declared[name] != kind:
+        elif declared[name] in LIST_KINDS and declared[name] != kind:
             report.add(at, f"list {name!r} is a list of {declared[name]}, and {kind} are needed here")
 
 
@@ -129,6 +134,8 @@ class _ListReader:
         entries = [Entry(f"{self._name}:{n}", (item,)) for n, item in enumerate(draft.items, 1)]
         if draft.file:
             entries = list(self._from_file(draft.file))
+        if draft.kind == "digests" and not all(_DIGEST.fullmatch(entry.names[0]) for entry in entries):
+            self._report.add(draft.at, f"list {self._name!r}: digests are 64 characters of 0-9 and a-f")
         if len(entries) > MAX_LIST_ENTRIES:
             self._report.add(draft.at, f"list {self._name!r} has more than {MAX_LIST_ENTRIES:,} entries")
         return EntryList(self._name, draft.kind, tuple(entries), draft.at, draft.source, draft.licence)
@@ -236,6 +243,8 @@ def _check_rule(rule: Rule) -> Iterator[Finding]:
 
 
 def _check_leaf(leaf: Leaf, stage: Stage) -> Iterator[Finding]:
+    if isinstance(leaf, AdapterFile) and stage is not Stage.ADAPTER:
+        yield leaf.at, f"adapters are not seen at stage {stage.value!r}; use stage adapter", None
     if isinstance(leaf, PictureCondition) and stage is not Stage.REFERENCE:
         yield leaf.at, f"pictures are not seen at stage {stage.value!r}; use stage reference", None
 
@@ -249,9 +258,21 @@ def _check_test(test: CaseTest | AttackTest, rule: Rule) -> Iterator[Finding]:
             f"this rule's action is {rule.then.value!r}, so its tests say that or `allow`",
             rule.then.value,
         )
-    elif isinstance(test.case, PictureCase) != rule.looks_at_pictures:
-        needed = "a picture such as {face: present}" if rule.looks_at_pictures else "a text"
-        yield test.at, f"rule {rule.id!r} looks at {needed}, and so must its tests", None
+    elif not isinstance(test.case, kind := _case_kind(rule)):
+        yield test.at, f"rule {rule.id!r} looks at {_CASES[kind]}, and so must its tests", None
+
+
+_CASES: dict[type, str] = {
+    str: "a text",
+    PictureCase: "a picture such as {face: present}",
+    AdapterCase: "an adapter such as {adapter: unlisted}",
+}
+
+
+def _case_kind(rule: Rule) -> type:
+    if rule.looks_at_pictures:
+        return PictureCase
+    return AdapterCase if rule.trusted_lists else str
 
 
 def _check_attack(test: AttackTest, rule: Rule) -> Iterator[Finding]:

@@ -86,7 +86,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class EntryList:
-    """A list that conditions refer to by name. `kind` is `people` or `words`."""
+    """A list that conditions refer to by name. `kind` is `people`, `words` or `digests` (SHA-256, hex)."""
 
     name: str
     kind: str
@@ -134,6 +134,15 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterFile:
+    """Holds where an adapter's digest is not in the list `trusted`."""
+
+    adapter: str  # "unlisted"
+    trusted: str  # name of the list
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """Holds where every one of its conditions holds."""
 
@@ -151,7 +160,7 @@ class AnyOf:
 
 TextCondition = Words | Mentions
 PictureCondition = Face | Consent
-Leaf = Words | Mentions | Face | Consent
+Leaf = Words | Mentions | Face | Consent | AdapterFile
 Condition = Leaf | AllOf | AnyOf
 
 
@@ -180,11 +189,22 @@ class PictureCase:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterCase:
+    """The adapter of a test: `listed` in, or `unlisted` by, every list that the rule trusts."""
+
+    adapter: str
+    at: Location
+
+
+Case = str | PictureCase | AdapterCase
+
+
+@dataclass(frozen=True, slots=True)
 class CaseTest:
-    """What a text or a picture must lead to: an action of the rule, or `allow`."""
+    """What a text, a picture or an adapter must lead to: an action of the rule, or `allow`."""
 
     expect: str
-    case: str | PictureCase
+    case: Case
     at: Location
 
 
@@ -237,6 +257,11 @@ class Rule:
     def looks_at_pictures(self) -> bool:
         """True where the rule is evaluated once per picture."""
         return any(isinstance(leaf, PictureCondition) for leaf in leaves(self.when))
+
+    @property
+    def trusted_lists(self) -> tuple[str, ...]:
+        """The lists of adapter digests that the rule trusts."""
+        return tuple(leaf.trusted for leaf in leaves(self.when) if isinstance(leaf, AdapterFile))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from guard.adapters import Adapter
 from guard.errors import PictureError
 from guard.model import Stage
 
@@ -93,7 +94,7 @@ def _decode(data: bytes, limits: PictureLimits) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class GuardRequest:
-    """Everything of one request that one stage looks at.
+    """Everything of one request that one stage looks at; adapters come from `read_adapter`.
 
     `tenant` is who asks (exceptions and consents name it), `purpose` is what for (consents name it).
     """
@@ -101,8 +102,14 @@ class GuardRequest:
     stage: Stage
     texts: tuple[Text, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
     tenant: str = "default"
     purpose: str = "generate"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stage", Stage(self.stage))  # callers may pass the plain word
+
+    def all_texts(self) -> tuple[Text, ...]:
+        """Returns the texts, followed by what the adapters' metadata say."""
+        metadata = (Text("adapter_metadata", text) for adapter in self.adapters for text in adapter.texts())
+        return (*self.texts, *metadata)

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from guard.decision import Evidence
-from guard.model import AllOf, AnyOf, Condition, Consent, Face, Leaf, Rule, TextCondition, leaves, list_of
+from guard.model import (
+    AdapterFile,
+    AllOf,
+    AnyOf,
+    Condition,
+    Consent,
+    Face,
+    Leaf,
+    Rule,
+    TextCondition,
+    leaves,
+    list_of,
+)
 
 Places = frozenset[tuple[int, int]]  # number of the text, number of the word
 
@@ -56,6 +68,8 @@ class Facts:
     sightings: Mapping[str, list[Sighting]]
     pictures: PictureFacts
     picture_roles: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()  # their digests
+    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by list
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,11 @@ class View:
             return certain
         return [s for s in certain if s.is_near(self.places, leaf.within)]
 
+    def unlisted(self, leaf: AdapterFile) -> list[int]:
+        """Returns the numbers of the adapters that the condition does not trust."""
+        trusted = self.facts.digests.get(leaf.trusted, frozenset())
+        return [index for index, digest in enumerate(self.facts.adapters) if digest not in trusted]
+
     def holds(self, condition: Condition) -> bool:
         """Returns whether `condition` holds. Raises `BackendError` where a picture check cannot run."""
         match condition:
@@ -89,6 +108,8 @@ class View:
                 return any(self.holds(part) for part in parts)
             case Face():
                 return self.picture is not None and self.facts.pictures.face(self.picture, condition)
+            case AdapterFile():
+                return bool(self.unlisted(condition))
             case Consent():
                 return self.picture is not None and not self.facts.pictures.consented(self.picture)
             case _:
@@ -100,6 +121,8 @@ class View:
         for leaf in leaves(condition):
             if isinstance(leaf, TextCondition):
                 found += [sighting.evidence for sighting in self.sightings(leaf)]
+            elif isinstance(leaf, AdapterFile):
+                found += [Evidence(kind_of(leaf), "adapter", index) for index in self.unlisted(leaf)]
             elif self.picture is not None and self.holds(leaf):
                 role = self.facts.picture_roles[self.picture]
                 found.append(Evidence(kind_of(leaf), role, self.picture))
@@ -138,7 +161,7 @@ def _exempt(view: View, exemption: TextCondition, words: int) -> View:
 
 def kind_of(leaf: Leaf) -> str:
     """Returns the key by which a policy names the condition."""
-    return type(leaf).__name__.lower()
+    return type(leaf).__name__.lower().removesuffix("file")
 
 
 def describe(condition: Condition) -> str:
@@ -150,6 +173,8 @@ def describe(condition: Condition) -> str:
             return "any of " + ", ".join(describe(part) for part in parts)
         case Face(face=value) | Consent(consent=value):
             return f"{kind_of(condition)}: {value}"
+        case AdapterFile(adapter=state, trusted=name):
+            return f"adapter: {state} in {name}"
         case _:
             within = f" within {condition.within} words" if condition.within else ""
             return f"{kind_of(condition)}: {list_of(condition)}{within}"

@@ -10,12 +10,25 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from guard.adapters import Adapter
 from guard.attacks import disguise
 from guard.consent import Consent
 from guard.engine import Guard
 from guard.errors import BackendError, ConsentError, Location
 from guard.faces import FaceDetection
-from guard.model import AttackTest, CaseTest, Entry, Mode, PictureCase, Policy, Rule, RuleTest, Stage
+from guard.model import (
+    AdapterCase,
+    AttackTest,
+    Case,
+    CaseTest,
+    Entry,
+    Mode,
+    PictureCase,
+    Policy,
+    Rule,
+    RuleTest,
+    Stage,
+)
 from guard.request import GuardRequest, Picture, Text
 
 ATTACK_SAMPLE = 40  # entries per attack and test in a quick run; the same ones every time
@@ -90,16 +103,29 @@ def _run_case(test: CaseTest, rule: Rule, guard: Guard) -> TestResult:
     return TestResult(rule.id, _name(test), not message, message, test.at)
 
 
-def _action(rule: Rule, case: str | PictureCase, guard: Guard) -> str:
+def _action(rule: Rule, case: Case, guard: Guard) -> str:
     """Returns the action that a rule takes on a case, or "allow"."""
     if isinstance(case, PictureCase):
         guard = guard.with_backends(_ScriptedFaces(case.face), _ScriptedConsents(case.consent))
-    request = _request(case, rule.stage)
+    request = _request(case, rule, guard)
     finding = guard.finding(rule, request, guard.facts(request))
     return finding.action.value if finding else "allow"
 
 
-def _request(case: str | PictureCase, stage: Stage) -> GuardRequest:
+def _request(case: Case, rule: Rule, guard: Guard) -> GuardRequest:
+    if isinstance(case, AdapterCase):
+        return GuardRequest(rule.stage, adapters=_adapters(case, rule, guard.policy))
+    return _plain_request(case, rule.stage)
+
+
+def _adapters(case: AdapterCase, rule: Rule, policy: Policy) -> tuple[Adapter, ...]:
+    """Returns an adapter that is in the lists that a rule trusts, or in none."""
+    lists = [policy.lists[name].entries for name in rule.trusted_lists]
+    digest = lists[0][0].names[0] if case.adapter == "listed" else ""
+    return (Adapter(digest, 1, 0, {}),)
+
+
+def _plain_request(case: str | PictureCase, stage: Stage) -> GuardRequest:
     if isinstance(case, str):
         return GuardRequest(stage, texts=(Text("prompt", case),))
     return GuardRequest(stage, pictures=(Picture("reference", _BLANK, "0" * 64, ("token",)),))
@@ -128,10 +154,12 @@ def _sampled(entries: Sequence[Entry], sample: int | None) -> Sequence[Entry]:
 
 def _run_policy_test(test: CaseTest, guard: Guard) -> TestResult:
     case = test.case
+    if isinstance(case, AdapterCase):
+        return TestResult("", _name(test), False, "adapters are tested in rules", test.at)
     stage = Stage.PROMPT if isinstance(case, str) else Stage.REFERENCE
     if isinstance(case, PictureCase):
         guard = guard.with_backends(_ScriptedFaces(case.face), _ScriptedConsents(case.consent))
-    decision = guard.evaluate(_request(case, stage))
+    decision = guard.evaluate(_plain_request(case, stage))
     rules = ", ".join(finding.rule_id for finding in decision.findings)
     passed = decision.outcome.value == test.expect
     message = (
@@ -142,8 +170,13 @@ def _run_policy_test(test: CaseTest, guard: Guard) -> TestResult:
 
 def _name(test: CaseTest) -> str:
     case = test.case
-    shown = case if isinstance(case, str) else f"face: {case.face}, consent: {case.consent}"
-    return f"{test.expect}: {shown}"
+    match case:
+        case PictureCase(face=face, consent=consent):
+            return f"{test.expect}: face: {face}, consent: {consent}"
+        case AdapterCase(adapter=adapter):
+            return f"{test.expect}: adapter: {adapter}"
+        case _:
+            return f"{test.expect}: {case}"
 
 
 @dataclass(frozen=True)

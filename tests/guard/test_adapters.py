@@ -16,8 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from guard.adapters import AdapterLimits, read_adapter
-from guard.errors import AdapterError
+from guard import (
+    Adapter,
+    AdapterError,
+    AdapterLimits,
+    GuardRequest,
+    PolicyError,
+    Stage,
+    parse_policy,
+    read_adapter,
+)
+from guard.explain import explain
+from guard.lint import lint_policy
+from guard.testing import run_tests
+from tests.guard.conftest import guard_of
 
 
 class Attack:
@@ -142,3 +154,74 @@ def test_a_changed_header_is_refused_or_still_sound(
         assert read_adapter(path).tensors in (1, 2)
     except AdapterError as error:
         assert str(error)  # noqa: PT017 - either outcome is right, another exception is not
+
+
+TRUSTED, UNKNOWN = "a" * 64, "b" * 64
+POLICY = f"""\
+policy: test.adapters
+version: 1.0.0
+lists:
+  reviewed: {{kind: digests, items: [{TRUSTED}]}}
+  people: {{kind: people, items: [Amy Klobuchar]}}
+rules:
+  - id: unlisted
+    title: An adapter that nobody has reviewed
+    stage: adapter
+    severity: critical
+    mode: enforce
+    when: {{adapter: unlisted, trusted: reviewed}}
+    then: block
+    reason: ADAPTER.UNTRUSTED
+    tests:
+      - block: {{adapter: unlisted}}
+      - allow: {{adapter: listed}}
+  - id: named
+    title: An adapter that names a person
+    stage: adapter
+    severity: high
+    mode: enforce
+    when: {{mentions: people}}
+    then: block
+    reason: PERSON.PROTECTED
+    tests:
+      - block: "ss_output_name: amyklobuchar"
+      - allow: "ss_output_name: watercolour"
+"""
+
+
+def test_rules_judge_adapters_by_digest_and_by_metadata() -> None:
+    policy = parse_policy(POLICY, "adapters.yaml")
+    guard = guard_of(policy)
+    assert run_tests(policy, guard).passed
+    assert not [issue for issue in lint_policy(policy) if issue.code == "unused-list"]
+
+    def rules(*adapters: Adapter) -> list[str]:
+        decision = guard.evaluate(GuardRequest(Stage.ADAPTER, adapters=adapters))
+        return [finding.rule_id for finding in decision.findings]
+
+    assert rules(Adapter(TRUSTED, 1, 4, {})) == []
+    assert rules(Adapter(TRUSTED, 1, 4, {}), Adapter(UNKNOWN, 1, 4, {})) == ["unlisted"]
+    assert rules(Adapter(TRUSTED, 1, 4, {"ss_output_name": "Кlоbuсhаr_Аmу_v2"})) == ["named"]
+    assert rules() == ["guard"]
+    (trace, _) = explain(guard, GuardRequest(Stage.ADAPTER, adapters=(Adapter(UNKNOWN, 1, 4, {}),)))
+    assert (trace.when.label, trace.when.holds) == ("adapter: unlisted in reviewed", True)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        (TRUSTED, "xyz", "digests are 64 characters"),
+        ("trusted: reviewed", "trusted: people", "is a list of people, and digests are needed"),
+        ("stage: adapter", "stage: prompt", "adapters are not seen at stage 'prompt'"),
+        ("- block: {adapter: unlisted}", "- block: {face: none}", "looks at an adapter such as"),
+    ],
+)
+def test_what_is_wrong_with_adapter_rules_is_said(good: str, bad: str, message: str) -> None:
+    with pytest.raises(PolicyError, match=message):
+        parse_policy(POLICY.replace(good, bad, 1))
+
+
+def test_adapters_are_tested_in_rules_only() -> None:
+    policy = parse_policy(POLICY + "tests:\n  - allow: {adapter: listed}\n", "adapters.yaml")
+    (failure,) = run_tests(policy, guard_of(policy)).failures
+    assert failure.message == "adapters are tested in rules"
