@@ -18,11 +18,16 @@ from watermark.layout import CHANNELS, SHORT_SIDE, Pilot, lay_pilot
 
 _WINDOWS = 4  # per axis
 _NOISE_BINS = 9
-_ROUNDS = 3  # reductions of the maps
 _STEPS = 6  # Gauss-Newton steps per reduction
+_WORTH = 6.0  # per parameter: what a freer model must add to the squared answer; noise adds about 1
 _ANSWER_CAP = 4.0  # noise deviations of a wave over the whole map: a stronger answer is a line in the picture
 _REACH = SHORT_SIDE / 2  # canonical units in which the fitted displacement is expressed
-_PRIOR = np.array([0.02, 0.3, 0.3, 0.02, 0.3, 0.3, 3.0, 3.0])  # ridge: perspective is rarer than shift
+_RIDGE = 0.01  # of the mean curvature, so that a picture without any answer stays where it is
+# Models as columns over the eight parameters of `_basis`: a similarity, an affinity, a homography.
+_SIMILARITY = np.array(
+    [[1, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0, 0], [0, 1, 0, 0, 0, 1, 0, 0], [0, 0, -1, 0, 1, 0, 0, 0]]
+).T
+_AFFINITY, _HOMOGRAPHY = np.eye(8)[:, :6], np.eye(8)
 Real = NDArray[np.floating]
 Complex = NDArray[np.complex128]
 
@@ -69,15 +74,29 @@ class Refiner:
         return Fit(canonical_to_pixels, self._strengths(self._reduce(inverse), inverse))
 
     def refine(self, canonical_to_pixels: Matrix) -> Fit:
-        """The homography near a geometry at which the pilot answers most strongly."""
-        inverse = np.linalg.inv(self.to_work @ canonical_to_pixels)
-        for round_ in range(_ROUNDS):
+        """The geometry near another at which the pilot answers most strongly: the plainest model that
+        explains it.
+        """
+        inverse: Matrix = np.linalg.inv(self.to_work @ canonical_to_pixels)
+        inverse = self._climb(self._reduce(inverse), inverse, _SIMILARITY)
+        for model in (_SIMILARITY, _AFFINITY, _HOMOGRAPHY):
             reduced = self._reduce(inverse)
-            for _ in range(_STEPS):
-                inverse = self._step(reduced, inverse, parameters=6 if round_ == 0 else 8) @ inverse
-                inverse /= inverse[2, 2]
+            freer = self._climb(reduced, inverse, model)
+            gain = self._power(reduced, freer) - self._power(reduced, inverse)
+            if model is _SIMILARITY or gain > 2 * _WORTH:
+                inverse = freer
         strengths = self._strengths(self._reduce(inverse), inverse)
         return Fit(np.linalg.inv(self.to_work) @ np.linalg.inv(inverse), strengths)
+
+    def _climb(self, reduced: _Reduced, inverse: Matrix, model: Real) -> Matrix:
+        for _ in range(_STEPS):
+            inverse = self._step(reduced, inverse, model) @ inverse
+            inverse /= inverse[2, 2]
+        return inverse
+
+    def _power(self, reduced: _Reduced, inverse: Matrix) -> float:
+        """Square of the joint answer of both channels."""
+        return float(max(self._strengths(reduced, inverse).sum(), 0.0) ** 2 / len(self.pilots))
 
     def _reduce(self, inverse: Matrix) -> _Reduced:
         """Fourier sums of each window at the frequencies that the waves have at its centre, by the middle's
@@ -112,21 +131,17 @@ class Refiner:
         real = self._turned(reduced, inverse).real.sum(axis=1)
         return np.array([np.sqrt(2 / len(part)) * part.sum() for part in np.split(real, len(self.pilots))])
 
-    def _step(self, reduced: _Reduced, inverse: Matrix, *, parameters: int) -> Matrix:
+    def _step(self, reduced: _Reduced, inverse: Matrix, model: Real) -> Matrix:
         """One Gauss-Newton step as a homography in canonical units, to be applied after `inverse`."""
         turned = self._turned(reduced, inverse)
         frequencies = np.concatenate([pilot.frequencies for pilot in self.pilots]) * (2 * np.pi / SHORT_SIDE)
-        basis = _basis(project(inverse, reduced.centres) / _REACH)[
-            :, :, :parameters
-        ]  # [windows, 2, parameters]
+        basis = _basis(project(inverse, reduced.centres) / _REACH) @ model  # [windows, 2, parameters]
         slopes = np.einsum("kd,wdp->kwp", frequencies, basis)
         gradient = np.einsum("kw,kwp->p", turned.imag, slopes)
         weight = np.maximum(turned.real, 0.25 * np.abs(turned))
         curvature = np.einsum("kw,kwp,kwq->pq", weight, slopes, slopes)
-        ridge = np.diag(_PRIOR[:parameters]) * np.trace(curvature) / parameters * 0.02
-        step = np.zeros(8)
-        step[:parameters] = np.linalg.solve(curvature + ridge, gradient)
-        return _as_homography(step)
+        ridge = np.eye(len(gradient)) * (np.trace(curvature) * _RIDGE / len(gradient) + 1e-9)
+        return _as_homography(model @ np.linalg.solve(curvature + ridge, gradient))
 
 
 def _noise(plane: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -59,8 +59,11 @@ def read(path: Path, stride: int = 1) -> Iterator[NDArray[np.uint8]]:
 
 def _duration(image: Image.Image) -> float:
     """Seconds. Pillow knows a frame's duration only once it is decoded."""
-    total = sum(frame.info.get("duration") or _DEFAULT_FRAME_MS for frame in ImageSequence.Iterator(image))
-    return float(total) / 1000
+    total = 0.0
+    for frame in ImageSequence.Iterator(image):
+        frame.load()
+        total += frame.info.get("duration") or _DEFAULT_FRAME_MS
+    return total / 1000
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:

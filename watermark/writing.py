@@ -65,7 +65,7 @@ def write_image(path: Path, frame: NDArray[np.uint8], *, quality: int = 95) -> N
     with _atomic(path) as part:
         try:
             Image.fromarray(frame).save(part, kind, quality=quality)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise MediaError(f"{path.name}: could not be written ({error})") from error
 
 
