@@ -71,7 +71,7 @@ def _luma(rgb: Tensor) -> Tensor:
 
 
 def _texture(luma: Tensor) -> Tensor:
-    """Local standard deviation, eroded and smoothed, at the size of `luma` but computed on a quarter of it."""
+    """Local standard deviation, eroded and smoothed: the size of `luma`, computed on a quarter."""
     half = avg_pool2d(luma, 2, ceil_mode=True)
     mean, square = (_box(x, _TEXTURE_WINDOW, stride=2) for x in (half, half * half))
     deviation = (square - mean * mean).clamp(min=0).sqrt()
