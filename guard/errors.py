@@ -78,6 +78,10 @@ class AdapterError(GuardError):
     """A file offered as an adapter is not a sound safetensors file."""
 
 
+class BundleError(GuardError):
+    """A policy bundle is not signed, not whole, or holds a policy that does not pass its own tests."""
+
+
 class LogError(GuardError):
     """A decision log cannot be written to or is not what its last acknowledged state says."""
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Iterable, Iterator
-from importlib.resources import files
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
 
 from guard import source as tree
 from guard.errors import Location, PolicyError, Problem
-from guard.language import MAX_ITEM_CHARACTERS, POLICY, ListDraft, PolicyDraft
+from guard.language import POLICY, PolicyDraft
+from guard.lists import LIST_KINDS, ListFiles, ListReader
 from guard.model import (
     Action,
     AdapterCase,
     AdapterFile,
     AttackTest,
     CaseTest,
-    Entry,
-    EntryList,
     Leaf,
     Mode,
     PictureCase,
@@ -33,15 +29,10 @@ from guard.model import (
 )
 from guard.schema import FAILED, Report, suggest
 
-LIST_KINDS = ("people", "words", "digests")
-MAX_LIST_BYTES = 64 * 2**20  # one list file; 150,000 people with aliases take about 20 MB
-_DIGEST = re.compile("[0-9a-f]{64}")
-MAX_LIST_ENTRIES = 500_000  # all lists of a policy; bounds the memory of the automaton
-
 
 def default_policy_path() -> Path:
     """Returns where the shipped policy is installed."""
-    return Path(str(files("policies").joinpath("default.yaml")))
+    return Path(str(resources.files("policies").joinpath("default.yaml")))
 
 
 def load_policy(path: Path) -> Policy:
@@ -59,8 +50,16 @@ def load_policy(path: Path) -> Policy:
     return parse_policy(text, str(path), folder=path.parent)
 
 
-def parse_policy(text: str, source: str = "<policy>", *, folder: Path | None = None) -> Policy:
-    """Returns the policy in `text`; `source` names it in messages, list files are looked for in `folder`.
+def parse_policy(
+    text: str,
+    source: str = "<policy>",
+    *,
+    folder: Path | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> Policy:
+    """Returns the policy in `text`; `source` names it in messages.
+
+    List files are looked up in `files` where given, and otherwise read from `folder`.
 
     Raises `PolicyError` with every problem found.
     """
@@ -72,7 +71,7 @@ def parse_policy(text: str, source: str = "<policy>", *, folder: Path | None = N
         raise PolicyError(report.problems)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
     lists = {
-        name: _ListReader(name, written, folder, report, digest).read()
+        name: ListReader(name, written, report, ListFiles(folder, files), digest).read()
         for name, written in (draft.lists or {}).items()
     }
     for problem in _check(draft):
@@ -115,93 +114,6 @@ def _check_references(report: Report, declared: dict[str, str]) -> None:
 
 def _whole_file(path: str, message: str) -> PolicyError:
     return PolicyError([Problem(Location(path, 1, 1), f"the policy {message}")])
-
-
-class _ListReader:
-    """Turns a list as written into entries; problems in a list file name that file's line."""
-
-    def __init__(self, name: str, draft: ListDraft, folder: Path | None, report: Report, digest: Any) -> None:
-        self._name = name
-        self._draft = draft
-        self._folder = folder
-        self._report = report
-        self._digest = digest
-
-    def read(self) -> EntryList:
-        draft = self._draft
-        if bool(draft.items) == bool(draft.file):
-            self._report.add(draft.at, f"list {self._name!r} needs either `items` or `file`")
-        entries = [Entry(f"{self._name}:{n}", (item,)) for n, item in enumerate(draft.items, 1)]
-        if draft.file:
-            entries = list(self._from_file(draft.file))
-        if draft.kind == "digests" and not all(_DIGEST.fullmatch(entry.names[0]) for entry in entries):
-            self._report.add(draft.at, f"list {self._name!r}: digests are 64 characters of 0-9 and a-f")
-        if len(entries) > MAX_LIST_ENTRIES:
-            self._report.add(draft.at, f"list {self._name!r} has more than {MAX_LIST_ENTRIES:,} entries")
-        return EntryList(self._name, draft.kind, tuple(entries), draft.at, draft.source, draft.licence)
-
-    def _from_file(self, file: str) -> Iterator[Entry]:
-        content = self._content(file)
-        if content is None:
-            return
-        self._digest.update(f"\0{file}\0".encode() + content)
-        try:
-            lines = content.decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            self._report.add(self._draft.at, f"list file {file!r} is not UTF-8 text (byte {error.start})")
-            return
-        read = self._json_entry if file.endswith(".jsonl") else self._text_entry
-        for number, line in enumerate(lines, 1):
-            if line.strip() and not line.startswith("#"):
-                entry = read(number, line)
-                if isinstance(entry, str):
-                    self._report.problems.append(Problem(Location(file, number, 1), entry, None, line[:200]))
-                else:
-                    yield entry
-
-    def _content(self, file: str) -> bytes | None:
-        at = self._draft.at
-        if self._folder is None:
-            self._report.add(
-                at, f"list file {file!r} cannot be found: this policy was not read from a folder"
-            )
-            return None
-        if ".." in PurePosixPath(file).parts:
-            self._report.add(at, f"list file {file!r} leaves the policy's folder")
-            return None
-        path = self._folder / file
-        try:
-            if path.stat().st_size > MAX_LIST_BYTES:
-                self._report.add(at, f"list file {file!r} is larger than {MAX_LIST_BYTES:,} bytes")
-                return None
-            return path.read_bytes()
-        except OSError as error:
-            self._report.add(at, f"list file {file!r} cannot be read: {error.strerror}")
-            return None
-
-    def _text_entry(self, number: int, line: str) -> Entry | str:
-        name = line.strip()
-        return (
-            Entry(f"{self._name}:{number}", (name,)) if len(name) <= MAX_ITEM_CHARACTERS else "entry too long"
-        )
-
-    def _json_entry(self, number: int, line: str) -> Entry | str:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            return f"not a JSON line: {error}"
-        names = [row.get("name"), *row.get("aliases", [])] if _is_person(row) else []
-        good = [
-            name for name in names if isinstance(name, str) and 0 < len(name.strip()) <= MAX_ITEM_CHARACTERS
-        ]
-        if not names or len(good) != len(names):
-            return 'expected {"name": "...", "aliases": ["..."], "id": "..."}; id and aliases may be left out'
-        return Entry(str(row.get("id", f"{self._name}:{number}")), tuple(good))
-
-
-def _is_person(row: object) -> bool:
-    known = {"name", "aliases", "id"}
-    return isinstance(row, dict) and set(row) <= known and isinstance(row.get("aliases", []), list)
 
 
 Finding = tuple[Location, str, str | None]
@@ -283,6 +195,11 @@ def _check_attack(test: AttackTest, rule: Rule) -> Iterator[Finding]:
         yield test.at, "an attack needs one placeholder, {person} or {word}, and the list it stands for", None
     if rule.then is Action.FLAG:
         yield test.at, "an attack test says what must be blocked or reviewed; this rule only flags", None
+
+
+def list_files(policy: Policy) -> tuple[str, ...]:
+    """Returns the names of the list files that a policy was made of."""
+    return tuple(entries.file for entries in policy.lists.values() if entries.file)
 
 
 def conditions_of(rules: Iterable[Rule]) -> Iterator[TextCondition]:

@@ -94,6 +94,7 @@ class EntryList:
     at: Location
     source: str = ""
     licence: str = ""
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
