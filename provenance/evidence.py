@@ -14,7 +14,8 @@ from watermark import Detection
 class Evidence:
     """`detection` and `views` are None where the file holds no readable picture; `problem` then says why.
 
-    `width` and `height` in pixels, `seconds` 0 for a still. Pickles to less than 1 MB.
+    `sha256` (hexadecimal) is of the whole file, `width` and `height` in pixels, `seconds` 0 for a still.
+    Pickles to less than 1 MB.
     """
 
     size: int
@@ -27,3 +28,4 @@ class Evidence:
     c2pa: C2paReport
     labels: Labels
     problem: str = ""
+    sha256: str = ""

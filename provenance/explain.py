@@ -126,20 +126,20 @@ def _credentials(facts: Facts) -> Explanation:
         return _no_credentials(report)
     if facts.names_ours:
         return Explanation(
-            f"names itself one of ours, but {_why_not(report)}",
+            f"names itself one of ours, but {_why_not(facts)}",
             "the file was changed after it was released, or the manifest was copied or forged",
             "who changed it, or what was changed",
         )
     return _credentials_of_others(report)
 
 
-def _why_not(report: C2paReport) -> str:
-    meanings = [failure.meaning for failure in report.failures]
-    return (
-        meanings[0]
-        if report.changed_after_signing and meanings
-        else "is not the manifest that was registered"
-    )
+def _why_not(facts: Facts) -> str:
+    report, record = facts.evidence.c2pa, facts.labelled
+    if report.changed_after_signing and report.failures:
+        return report.failures[0].meaning
+    if record is not None and record.manifest_sha256 == report.manifest_sha256:
+        return "bytes that its manifest does not cover were changed"
+    return "is not the manifest that was registered"
 
 
 def _no_credentials(report: C2paReport) -> Explanation:

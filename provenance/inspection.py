@@ -5,6 +5,7 @@ Meant for a process with limited memory, time and no network: the parsers below 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -37,7 +38,7 @@ def inspect_media(
     Raises `ReadError` for a file that is empty, too large or of no known kind, and `watermark.MediaError` for
     a picture or clip that cannot be decoded, unless it carries credentials: those are evidence by themselves.
     """
-    mime, size = _admit(path, limits)
+    mime, size, sha256 = _admit(path, limits)
     c2pa = read_manifest(path, trust)
     labels = read_labels(path)
     try:
@@ -46,11 +47,13 @@ def inspect_media(
     except MediaError as error:
         if not _carries_credentials(c2pa):
             raise
-        return Evidence(size, mime, 0, 0, 0.0, None, None, c2pa, labels, problem=str(error))
-    return Evidence(size, mime, media.width, media.height, media.seconds, detection, views, c2pa, labels)
+        return Evidence(size, mime, 0, 0, 0.0, None, None, c2pa, labels, str(error), sha256)
+    return Evidence(
+        size, mime, media.width, media.height, media.seconds, detection, views, c2pa, labels, "", sha256
+    )
 
 
-def _admit(path: Path, limits: MediaLimits) -> tuple[str, int]:
+def _admit(path: Path, limits: MediaLimits) -> tuple[str, int, str]:
     try:
         size = path.stat().st_size
         if size == 0:
@@ -59,11 +62,12 @@ def _admit(path: Path, limits: MediaLimits) -> tuple[str, int]:
             raise ReadError(f"{path.name}: {size} bytes, more than the limit of {limits.max_bytes}")
         with path.open("rb") as file:
             kind = sniff(file)
+            sha256 = "" if kind is None else hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ReadError(f"{path.name}: cannot be read: {error.strerror}") from error
     if kind is None:
         raise ReadError(f"{path.name}: not a picture, clip or sound of a supported type")
-    return kind.mime, size
+    return kind.mime, size, sha256
 
 
 def _look(media: Media, detector: MarkDetector) -> tuple[Detection, Views]:

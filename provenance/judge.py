@@ -38,7 +38,7 @@ def _gather(evidence: Evidence, registry: Registry) -> Facts:
         record=marked or labelled,
         marked=marked,
         comparison=_compare(evidence, marked),
-        genuine=labelled is not None and _is_recorded(c2pa, labelled),
+        genuine=labelled is not None and _is_recorded(evidence, labelled),
         labelled=labelled,
         names_ours=labelled is not None or _names_registered(c2pa, registry),
     )
@@ -50,10 +50,17 @@ def _compare(evidence: Evidence, marked: Record | None) -> Comparison | None:
     return compare(marked.fingerprint, evidence.views, evidence.detection.geometry)
 
 
-def _is_recorded(c2pa: C2paReport, record: Record) -> bool:
-    """True when the file carries the recorded manifest, byte by byte, and that manifest fits the file."""
+def _is_recorded(evidence: Evidence, record: Record) -> bool:
+    """True when the file is the recorded one: its manifest, unchanged, fits, and so does the whole file's
+    digest.
+
+    The digest counts as well: C2PA's hash leaves out some bytes, such as the brands of an MP4, and a reader
+    forgives some damage to the manifest itself.
+    """
+    c2pa = evidence.c2pa
     same = record.manifest_sha256 is not None and c2pa.manifest_sha256 == record.manifest_sha256
-    return same and all(_about_the_signer(failure) for failure in c2pa.failures)
+    fits = all(_about_the_signer(failure) for failure in c2pa.failures)
+    return same and fits and record.file_sha256 in (None, evidence.sha256)
 
 
 def _about_the_signer(failure: Failure) -> bool:

@@ -18,7 +18,8 @@ from watermark.payload import MediaId
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One released file. `manifest` is the C2PA manifest store as it was embedded; None where nothing was
-    signed."""
+    signed. `file_sha256` (hexadecimal) is of the whole released file: a C2PA hash leaves some bytes out.
+    """
 
     media_id: MediaId
     key_id: str
@@ -31,6 +32,7 @@ class Record:
     model: Model | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     revoked_at: datetime | None = None
+    file_sha256: str | None = None
 
     @cached_property
     def manifest_sha256(self) -> str | None:

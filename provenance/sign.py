@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -32,12 +33,14 @@ _BMFF: Final = frozenset({"video/mp4", "video/quicktime", "audio/mp4"})
 
 @dataclass(frozen=True, slots=True)
 class SignedAsset:
-    """A signed file that read back as intended. `manifest` is the manifest store: what the registry keeps."""
+    """A signed file that read back as intended. The registry keeps `manifest`, the manifest store, and the
+    `sha256` (hexadecimal) of the whole file."""
 
     path: Path
     label: str
     manifest: bytes
     state: C2paState
+    sha256: str
 
 
 def sign_asset(
@@ -63,8 +66,10 @@ def sign_asset(
         _write(source, temporary, facts, key, trust)
         back = read_with_store(temporary, trust)
         _require_as_stated(back.report, facts)
+        with temporary.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         _publish(temporary, target)
-    return SignedAsset(target, back.report.label, back.manifest, back.report.state)
+    return SignedAsset(target, back.report.label, back.manifest, back.report.state, sha256)
 
 
 def _refuse_to_drop_credentials(source: Path, facts: ManifestFacts, trust: TrustAnchors) -> None:
