@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from watermark.errors import DetectionError
+from watermark.geometry import Matrix, work_scaling
 from watermark.layout import CHROMA, LUMA, Channel, raised_cosine
 from watermark.limits import MIN_SIDE
 
 WORK_SHORT_SIDE = 256  # samples
+MAX_ASPECT = 4  # wider pictures, which no writer marks, are examined around their centre
 THIN_AFTER = 24  # frames
 _NORMALISING_WINDOW = 13  # samples
 _REGRESSION_WINDOW = 21  # samples
@@ -40,6 +42,16 @@ class Maps:
     height: int
     width: int
     frames: int
+
+    @property
+    def to_work(self) -> Matrix:
+        """Pixels of the picture to samples of the maps."""
+        height, width = _examined(self.height, self.width)
+        offset = np.array(
+            [[1, 0, -((self.width - width) // 2)], [0, 1, -((self.height - height) // 2)], [0, 0, 1]]
+        )
+        to_work: Matrix = work_scaling(height, width, *self.luma.shape) @ offset
+        return to_work
 
     def plane(self, channel: Channel) -> Plane:
         return self.luma if channel is LUMA else self.chroma
@@ -90,6 +102,11 @@ def _check(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
         raise DetectionError(f"a frame is {frame.shape[:2]} pixels, the first was {shape[:2]}")
 
 
+def _examined(height: int, width: int) -> tuple[int, int]:
+    longest = MAX_ASPECT * min(height, width)
+    return min(height, longest), min(width, longest)
+
+
 def work_size(height: int, width: int) -> tuple[int, int]:
     """Height and width of the maps of a picture."""
     scale = WORK_SHORT_SIDE / min(height, width)
@@ -98,7 +115,9 @@ def work_size(height: int, width: int) -> tuple[int, int]:
 
 def _work_planes(frame: NDArray[np.uint8]) -> tuple[Plane, Plane, Plane]:
     """Y, Cb, Cr in grey levels, float32, at the work size."""
-    height, width = frame.shape[:2]
+    height, width = _examined(*frame.shape[:2])
+    top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
+    frame = frame[top : top + height, left : left + width]
     h, w = work_size(height, width)
     shrinks = min(height, width) > WORK_SHORT_SIDE
     small = cv2.resize(frame.astype(np.float32) if not shrinks else frame, (w, h),

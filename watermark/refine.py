@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from watermark.frontend import Maps
-from watermark.geometry import Matrix, project, work_scaling
+from watermark.geometry import Matrix, project
 from watermark.layout import CHANNELS, SHORT_SIDE, Pilot, lay_pilot
 
 _WINDOWS = 4  # per axis
@@ -65,8 +65,7 @@ class Refiner:
     def of(maps: Maps, pilot_seed: bytes) -> Refiner:
         planes = tuple(maps.plane(channel) for channel in CHANNELS)
         pilots = tuple(lay_pilot(pilot_seed, channel) for channel in CHANNELS)
-        to_work = work_scaling(maps.height, maps.width, *maps.luma.shape)
-        return Refiner(pilots, planes, tuple(_noise(plane) for plane in planes), to_work)
+        return Refiner(pilots, planes, tuple(_noise(plane) for plane in planes), maps.to_work)
 
     def measure(self, canonical_to_pixels: Matrix) -> Fit:
         """The pilot's answer at a geometry as it stands."""

@@ -11,7 +11,7 @@ from scipy import fft, ndimage
 
 from watermark.coding import CODED_BITS
 from watermark.frontend import Maps, frequency_grid
-from watermark.geometry import Matrix, project, work_scaling
+from watermark.geometry import Matrix, project
 from watermark.layout import CHANNELS, SHORT_SIDE, TORUS, Channel, Chips, band_pass
 
 _EVENING_BINS = 15  # bins over which the power spectrum is averaged
@@ -50,7 +50,7 @@ class ChipReader:
         """Prepare the maps: one Fourier transform each, whatever the number of geometries."""
         height, width = maps.luma.shape
         spectra = tuple(_evened(fft.rfft2(maps.plane(channel))) for channel in CHANNELS)
-        return ChipReader(spectra, (height, width), work_scaling(maps.height, maps.width, height, width))
+        return ChipReader(spectra, (height, width), maps.to_work)
 
     def read(self, canonical_to_pixels: Matrix, strengths: NDArray[np.floating]) -> tuple[ChipValues, ...]:
         """The visible chips of both channels, weighted by how strongly the pilot answers in each."""

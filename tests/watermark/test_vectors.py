@@ -1,4 +1,4 @@
-"""The vectors of docs/spec/vectors: what a second implementation must reproduce, and what no change may alter."""
+"""The vectors of docs/spec/vectors: what a second implementation reproduces, and what no change may alter."""
 
 from __future__ import annotations
 
