@@ -39,7 +39,9 @@ class Takes(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemSpec:
-    """One row. `frames = frame_step * k + 1` pictures, width and height multiples of `size_multiple` pixels.
+    """One row. `only_size`: width and height are the only ones it makes.
+
+    `frames = frame_step * k + 1` pictures, width and height multiples of `size_multiple` pixels.
 
     `takes` maps the pipeline's argument (`image`, `video`) to whether it must be there; `options` are further
     fixed keyword arguments of the call; a `None` name means that the pipeline has no such argument.
@@ -55,6 +57,7 @@ class SystemSpec:
     fps: float = 0.0
     frame_step: int = 1
     size_multiple: int = 16
+    only_size: bool = False
     steps: int = 50
     guidance: float = 5.0
     guidance_name: str | None = "guidance_scale"
@@ -96,6 +99,10 @@ class SystemSpec:
         return whole
 
     def _check(self, request: Request) -> None:
+        if self.only_size and (request.width, request.height) != (self.width, self.height):
+            raise RequestError(
+                f"size: {self.name} makes {self.width}x{self.height} only; {request.width}x{request.height} asked"
+            )
         for side in ("width", "height"):
             self._check_side(side, getattr(request, side))
         self._check_frames(request.frames or 1)
@@ -217,7 +224,7 @@ SYSTEMS: Final[tuple[SystemSpec, ...]] = (
         _WAN,
         name=EMBEDDED,
         source="",
-        size_multiple=32,
+        only_size=True,
         **asdict(load_settings()),
     ),
     _WAN,

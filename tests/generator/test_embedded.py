@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from generator import EMBEDDED, LoadError, QualityRules, Request, SafeGenerator, load_system, system_named
+from generator import (
+    EMBEDDED,
+    LoadError,
+    QualityRules,
+    Request,
+    RequestError,
+    SafeGenerator,
+    load_system,
+    system_named,
+)
 from generator.tiny import TinyError, load_settings, weights_folder
 from guard import Guard
 from provenance import InMemoryRegistry, inspect_media, judge
@@ -22,6 +31,8 @@ def test_its_row_is_what_it_was_trained_for() -> None:
     settings = asdict(load_settings())
     assert {name: getattr(spec, name) for name in settings} == settings
     spec.complete(Request(prompt="a boat"))
+    with pytest.raises(RequestError, match="only"):
+        spec.complete(Request(prompt="a boat", width=416, height=256))
 
 
 def test_missing_weights_are_a_load_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,9 +62,7 @@ def test_a_short_clip_of_it_is_made_here(
         folder=tmp_path / "out",
         **keys,
     )
-    request = Request(
-        prompt="a red balloon over a calm sea", width=416, height=256, frames=9, steps=2, seed=1
-    )
+    request = Request(prompt="a red balloon over a calm sea", frames=5, steps=2, seed=1)
     released = safe.generate(request, MEDIA_ID, register=desk)
     evidence = inspect_media(released.path, detector=safe.detector, trust=safe.trust, limits=MediaLimits())
     report = judge(evidence, InMemoryRegistry([released.record]), now=safe.clock())

@@ -26,18 +26,20 @@ from tests.generator.tiny_systems import BUILDERS
 from watermark import Detector, KeyRing, Mark
 
 SIDE = {MediaKind.IMAGE: 512, MediaKind.VIDEO: 256}
-NEEDS_TWO_STEPS = ("sd1.5-i2i", "wan2.1-v2v-1.3b", "wan2.2-t2v-a14b")
+NEEDS_TWO_STEPS = ("mochi-1", "sd1.5-i2i", "wan2.1-v2v-1.3b", "wan2.2-t2v-a14b")
 FRAMES_BY_CHUNK = {"svd-xt": 9, "animatediff": 17}
 """One frame more than `decode` gets at a time: the mark must be in every chunk."""
-CHATTER = "ignore:.*:UserWarning"
+COSTLY = ("cogvideox-5b-i2v", "framepack-i2v", "mochi-1", "qwen-image", "svd-xt")
+CHATTER = ("ignore:.*:UserWarning", "ignore:__array__:DeprecationWarning")
+ROWS = [pytest.param(name, marks=pytest.mark.slow if name in COSTLY else ()) for name in BUILDERS]
 
 
-@pytest.fixture(params=BUILDERS)
+@pytest.fixture(params=ROWS)
 def system(request: pytest.FixtureRequest) -> System:
     return system_of(request.param)
 
 
-@pytest.mark.filterwarnings(CHATTER)
+@pytest.mark.filterwarnings(*CHATTER)
 def test_the_mark_is_in_a_tiled_decode(system: System, ring: KeyRing, detector: Detector) -> None:
     if system.spec.name not in FRAMES_BY_CHUNK:  # their VAEs know no tiles; two chunks take their place
         system.pipeline.vae.enable_tiling()
@@ -45,7 +47,7 @@ def test_the_mark_is_in_a_tiled_decode(system: System, ring: KeyRing, detector: 
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(CHATTER)
+@pytest.mark.filterwarnings(*CHATTER)
 def test_the_mark_is_in_a_whole_decode_and_not_without_us(
     system: System, ring: KeyRing, detector: Detector
 ) -> None:

@@ -126,7 +126,11 @@ def table_line(spec: SystemSpec) -> str:
         spec.output,
         needs or "-",
         f"{spec.width}x{spec.height}{length}",
-        f"{step}, /{spec.size_multiple}" if is_clip else f"/{spec.size_multiple}",
+        f"{step}, this size"
+        if spec.only_size
+        else f"{step}, /{spec.size_multiple}"
+        if is_clip
+        else f"/{spec.size_multiple}",
         spec.seam,
         "yes" if spec.name in BUILDERS else "with its own weights" if spec.name == EMBEDDED else "no",
     )
