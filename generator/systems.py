@@ -100,9 +100,8 @@ class SystemSpec:
 
     def _check(self, request: Request) -> None:
         if self.only_size and (request.width, request.height) != (self.width, self.height):
-            raise RequestError(
-                f"size: {self.name} makes {self.width}x{self.height} only; {request.width}x{request.height} asked"
-            )
+            asked = f"{request.width}x{request.height}"
+            raise RequestError(f"size: {self.name} makes {self.width}x{self.height} only, not {asked}")
         for side in ("width", "height"):
             self._check_side(side, getattr(request, side))
         self._check_frames(request.frames or 1)
