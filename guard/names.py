@@ -21,9 +21,10 @@ from rapidfuzz.distance import Levenshtein
 from guard.fuzzy import FuzzyIndex
 from guard.model import Certainty, EntryList
 from guard.views import (
-    AMBIGUOUS_SYMBOLS,
+    LEET_SYMBOLS,
     UNSPACED,
     Reading,
+    Symbols,
     collapse,
     consonants,
     hidden_text,
@@ -148,9 +149,10 @@ class Gazetteer:
         found = list(self._exact(reading, reading))
         if once := collapse(reading):
             found += self._exact(once, reading)
-        if AMBIGUOUS_SYMBOLS.search(text):
-            eager = read(text, eager=True)
-            found += self._exact(eager, eager)
+        if not LEET_SYMBOLS.keys().isdisjoint(text):
+            for symbols in (Symbols.ALL, Symbols.NONE):
+                other = read(text, symbols=symbols)
+                found += self._exact(other, other)
         found += self._misspelt(reading)
         if not text.isascii():
             found += self._by_sounds(reading)

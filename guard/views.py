@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
@@ -25,9 +26,8 @@ from itertools import pairwise
 from anyascii import anyascii
 
 _SEPARATOR = " "
-_LEET_SYMBOLS = {"@": "a", "$": "s", "€": "e", "£": "l", "¥": "y", "¢": "c", "!": "i", "|": "i", "+": "t"}
-_PUNCTUATION = frozenset("!+")  # a letter only inside a word, or where a reader is eager
-AMBIGUOUS_SYMBOLS = re.compile(r"\w[!+]|[!+]\w")
+LEET_SYMBOLS = {"@": "a", "$": "s", "€": "e", "£": "l", "¥": "y", "¢": "c", "!": "i", "|": "i", "+": "t"}
+_PUNCTUATION = frozenset("!+")  # a letter only inside a word, or where all symbols are
 # One letter of a doubtful character may be one of several: 1 is i or l, 6 is g or b, 9 is g or q.
 _READINGS = {"i": "il", "l": "il", "g": "gbq", "o": "oq", "u": "uv", "v": "uv"}
 # A1111 and Compel weights: `:1.2` before a closing bracket, `++` and `--` after a word.
@@ -48,6 +48,14 @@ UNSPACED = re.compile(
     "\U00020000-\U0003ffff]"
 )
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
+
+
+class Symbols(Enum):
+    """Where symbols are letters: inside words (`M!k3`), anywhere (`Sc0++`), or nowhere (`[red|blue]`)."""
+
+    INSIDE = "inside"
+    ALL = "all"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +153,21 @@ def _is_mark(char: str) -> bool:
     return any(first <= point <= last for first, last in _MARK_BLOCKS)
 
 
-def read(text: str, *, eager: bool = False) -> Reading:
+def read(text: str, *, symbols: Symbols = Symbols.INSIDE) -> Reading:
     """Returns the letters and tokens of `text`; takes time linear in its length.
 
-    `eager` takes symbols for letters also where they could be punctuation or weights (`M!k3 Sc0++`).
+    `symbols` says where `@`, `$`, `!` and the like are letters.
     """
     letters: list[str] = []
     offsets: list[int] = []
     doubtful = bytearray()
     starts = bytearray()
-    skip = frozenset() if eager else _weights(text)
+    skip = frozenset() if symbols is Symbols.ALL else _weights(text)
     parted = True
     for index, char in enumerate(text):
         folded = fold(char)
-        if folded == _SEPARATOR and char in _LEET_SYMBOLS:
-            folded = _symbol(text, index, eager) or folded
+        if folded == _SEPARATOR and char in LEET_SYMBOLS:
+            folded = _symbol(text, index, symbols) or folded
         if not folded or index in skip:
             continue
         if folded == _SEPARATOR:
@@ -183,13 +191,15 @@ def _weights(text: str) -> frozenset[int]:
     return frozenset(i for match in _WEIGHTS.finditer(text) for i in range(*match.span()))
 
 
-def _symbol(text: str, index: int, eager: bool) -> str | None:
+def _symbol(text: str, index: int, symbols: Symbols) -> str | None:
     """Returns the letter that a symbol in a word stands for, or None where it is punctuation."""
+    if symbols is Symbols.NONE:
+        return None
     char = text[index]
-    before = index > 0 and (text[index - 1].isalnum() or text[index - 1] in _LEET_SYMBOLS)
-    after = index + 1 < len(text) and (text[index + 1].isalnum() or text[index + 1] in _LEET_SYMBOLS)
-    if (before and after) or ((before or after) and (eager or char not in _PUNCTUATION)):
-        return _LEET_SYMBOLS[char]
+    before = index > 0 and (text[index - 1].isalnum() or text[index - 1] in LEET_SYMBOLS)
+    after = index + 1 < len(text) and (text[index + 1].isalnum() or text[index + 1] in LEET_SYMBOLS)
+    if (before and after) or ((before or after) and (symbols is Symbols.ALL or char not in _PUNCTUATION)):
+        return LEET_SYMBOLS[char]
     return None
 
 
