@@ -1,1 +1,1 @@
-"""The shipped policies, the lists they use (`lists/`), and the JSON Schema for editors (`schema.json`). Data only."""
+"""The shipped policies, the lists they use (`lists/`), and the JSON Schema (`schema.json`). Data only."""
