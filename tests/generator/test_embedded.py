@@ -44,7 +44,7 @@ def test_missing_weights_are_a_load_error(monkeypatch: pytest.MonkeyPatch) -> No
         load_system()
 
 
-@pytest.mark.parametrize("tiled", [False, True], ids=["whole", "tiled"])
+@pytest.mark.parametrize("tiled", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["whole", "tiled"])
 def test_a_short_clip_of_it_is_made_here(
     guard: Guard, keys: dict[str, Any], desk: Desk, tmp_path: Path, tiled: bool
 ) -> None:
