@@ -15,7 +15,9 @@ from service.api.state import ApiState
 from service.production import system_spec
 from service.settings import Settings
 from service.supervisor import Supervisor
-from service.wiring import Services, build_guard, build_inspector, open_services
+from service.wiring import Services, build_guard, build_inspector, open_services, start_logging
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10
 """Requests in flight may finish for this long after a stop."""
@@ -34,7 +36,7 @@ def build_state(services: Services) -> ApiState:
 
 def serve(settings: Settings, environ: Mapping[str, str]) -> None:
     """Serve until stopped. `environ` is what the workers are started with. Raises `ConfigurationError`."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s api %(levelname)s %(message)s")
+    start_logging("api")
     settings.check_exposure()
     services = open_services(settings)
     app = create_app(build_state(services))
@@ -50,6 +52,7 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
     )
     # uvicorn raises the signal again once it has shut down; the workers must be ended first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    log.info("serving http://%s:%d/ with the data in %s", settings.host, settings.port, settings.home)
     with Supervisor(
         settings.workers, environ=environ, on_death=services.jobs.release_worker, clock=time.monotonic
     ):

@@ -161,6 +161,12 @@ def build_inspector(settings: Settings) -> Inspector:
     return Inspector(isolator, context)
 
 
+def start_logging(process: str) -> None:
+    """Lines on standard error that name the process they come from."""
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {process} %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
 def log_decision(services: Services, decision: Decision) -> None:
     """Keep what the guard decided."""
     services.decisions.add(decision)

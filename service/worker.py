@@ -22,7 +22,7 @@ from service.jobs import CANCELLED_CODE, JobStore, Lease
 from service.production import Producer
 from service.settings import Settings
 from service.supervisor import EXIT_CONFIGURATION, worker_name
-from service.wiring import Services, log_decision, open_services
+from service.wiring import Services, log_decision, open_services, start_logging
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def _stop_with_parent(stop: Callable[[], None]) -> None:
 
 def main() -> int:
     """Entry of the process. Exit code 2: it cannot work as configured, so it is not to be started again."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(message)s")
+    start_logging("worker")
     name = sys.argv[1] if len(sys.argv) > 1 else worker_name()
     try:
         services = open_services(Settings.from_env(os.environ))

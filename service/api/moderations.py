@@ -73,7 +73,7 @@ def moderate(asked: ModerationRequest, state: State, tenant: Tenant) -> dict[str
 
 
 def _result(state: ApiState, text: str, tenant: str) -> dict[str, Any]:
-    decision = state.guard.evaluate(GuardRequest(Stage.PROMPT, (Text("prompt", text),), (), tenant))
+    decision = state.guard.evaluate(GuardRequest(Stage.PROMPT, (Text("prompt", text),), tenant=tenant))
     log_decision(state.services, decision)
     reasons = [finding.reason for finding in decision.findings]
     hit = {category for reason in reasons if (category := _category(reason))}

@@ -105,6 +105,7 @@ def _columns(record: Record) -> dict[str, Any]:
         "tenant": record.tenant,
         "policy": None if record.policy is None else asdict(record.policy),
         "model": None if record.model is None else asdict(record.model),
+        "file_sha256": record.file_sha256,
         "created_at": record.created_at,
         "revoked_at": record.revoked_at,
     }
@@ -122,5 +123,6 @@ def _record(row: Row[Any]) -> Record:
         policy=None if row.policy is None else PolicyRef(**row.policy),
         model=None if row.model is None else Model(**row.model),
         digests=row.digests,
+        file_sha256=row.file_sha256,
         revoked_at=row.revoked_at,
     )

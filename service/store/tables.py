@@ -119,6 +119,7 @@ records = Table(
     Column("tenant", String(64), nullable=False),
     Column("policy", JSON(none_as_null=True)),
     Column("model", JSON(none_as_null=True)),
+    Column("file_sha256", String(64)),
     Column("created_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime),
 )

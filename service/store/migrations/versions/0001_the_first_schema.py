@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("tenant", sa.String(length=64), nullable=False),
         sa.Column("policy", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("model", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("file_sha256", sa.String(length=64), nullable=True),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.Column("revoked_at", UtcTime(), nullable=True),
         sa.ForeignKeyConstraint(["media_id"], ["media_ids.value"], name=op.f("fk_records_media_id")),
