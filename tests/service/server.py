@@ -19,7 +19,7 @@ from openai import OpenAI
 
 from service.keys import create_keys
 
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 SMALL = {
     "ASSAY_SECONDS": "0.75",
     "ASSAY_STEPS": "2",
@@ -66,15 +66,17 @@ class Server:
         command = [sys.executable, "-m", "service.cli", "serve", "--port", str(self.port)]
         with (self.home / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=subprocess.STDOUT)
-        end = time.monotonic() + START_SECONDS
+        end, answer = time.monotonic() + START_SECONDS, "no answer"
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                if httpx.get(f"{self.url}{until}", timeout=5).is_success:
+                ready = httpx.get(f"{self.url}{until}", timeout=30)
+                if ready.is_success:
                     return
-            except httpx.TransportError:
-                pass
+                answer = ready.text
+            except httpx.TransportError as error:
+                answer = repr(error)
             time.sleep(0.1)
-        raise RuntimeError(f"the service did not start:\n{self.log[-4000:]}")
+        raise RuntimeError(f"the service did not start: {answer}\n{self.log[-4000:]}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end."""

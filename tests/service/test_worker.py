@@ -78,7 +78,7 @@ def test_a_refused_result_is_blocked_and_logged(services: Services) -> None:
     asked = GuardRequest(Stage.PROMPT, (Text("prompt", "press photo of Angela Merkel"),), tenant="ada")
     with pytest.raises(Exception, match="decision") as caught:
         guard.enforce(asked)
-    _, job_id = run(services, Fails(caught.value))  # type: ignore[arg-type]
+    _, job_id = run(services, Fails(caught.value))
     job = services.jobs.get("ada", job_id)
     assert (job.status, job.error_code) == (FAILED, "moderation_blocked")
     assert len(services.decisions.reasons("ada")) == 1
