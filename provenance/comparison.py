@@ -26,6 +26,11 @@ Plane = NDArray[np.float32]
 MATCH_SHARE: Final = 0.25
 """Least share of a view's tiles that agree: two thirds may be covered (docs/spec/provenance.md, 5: error
 rates)."""
+MISMATCH_SHARE: Final = 0.1
+"""Below this share the picture is another one; between the two, nothing is said. Foreign pictures reach
+0.02."""
+FAINT_SHARE: Final = 0.5
+"""Least share where only faint tiles are left to compare."""
 MIN_AGREEING: Final = 4
 """Least number of agreeing tiles, however few there are."""
 MIN_TILES: Final = 8
@@ -39,8 +44,11 @@ by."""
 MIN_OVERLAP: Final = 0.08
 """Least part of the recorded picture that a view must show to be compared: a crop to 30 % of each side."""
 MIN_TEXTURE: Final = 0.7
-"""Grey levels rms of a recorded tile: flatter ones hold noise, and the mark."""
-FLOOR: Final = 0.15
+"""Grey levels rms of a recorded tile: fainter ones a codec may wipe out, so they can confirm and never
+refute."""
+MIN_FAINT_TEXTURE: Final = 0.35
+"""Grey levels rms: below, a tile is rounding noise."""
+FLOOR: Final = 0.05
 """Grey levels squared, added to both variances: a flat upload agrees with nothing."""
 
 _TILE: Final = 16
@@ -68,10 +76,13 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Agreement:
-    """How many of the tiles that could be compared agree."""
+    """How many tiles could be compared, and how many of them agree: the textured ones, and all but the flat
+    ones."""
 
     agreeing: int
     tiles: int
+    agreeing_faint: int
+    tiles_faint: int
 
     @property
     def share(self) -> float:
@@ -81,7 +92,10 @@ class _Agreement:
     def match(self) -> Match:
         if self.agreeing >= max(MIN_AGREEING, MATCH_SHARE * self.tiles):
             return Match.MATCH
-        return Match.MISMATCH if self.tiles >= MIN_TILES else Match.NOT_COMPARABLE
+        if self.tiles >= MIN_TILES:
+            return Match.MISMATCH if self.share < MISMATCH_SHARE else Match.NOT_COMPARABLE
+        confirmed = self.agreeing_faint >= max(MIN_TILES, FAINT_SHARE * self.tiles_faint)
+        return Match.MATCH if confirmed else Match.NOT_COMPARABLE
 
 
 def compare(record: Fingerprint, views: Views, geometry: Geometry | None) -> Comparison:
@@ -100,7 +114,7 @@ def compare(record: Fingerprint, views: Views, geometry: Geometry | None) -> Com
 def _best(known: list[Plane], view: Plane, mask: Plane) -> _Agreement:
     """The sample that one view agrees with most."""
     if mask.mean() < MIN_OVERLAP:
-        return _Agreement(0, 0)
+        return _Agreement(0, 0, 0, 0)
     tiles = _Tiles(view, mask)
     return max(
         (tiles.agreement(sample) for sample in known),
@@ -150,10 +164,13 @@ class _Tiles:
         mean = self._mean(detail)
         variance = self._mean(detail * detail) - mean**2
         covariance = self._mean(detail * self._view) - mean * self._view_mean
-        textured = _on_tiles((variance > MIN_TEXTURE**2) & (self._filled > 0.6 * _TILE * _TILE))
         spread = np.sqrt((np.maximum(self._view_variance, 0) + FLOOR) * (np.maximum(variance, 0) + FLOOR))
         agrees = _on_tiles(covariance / spread >= TILE_AGREES)
-        return _Agreement(int((agrees & textured).sum()), int(textured.sum()))
+        inside = self._filled > 0.6 * _TILE * _TILE
+        textured = _on_tiles((variance > MIN_TEXTURE**2) & inside)
+        faint = _on_tiles((variance > MIN_FAINT_TEXTURE**2) & inside)
+        counts = (agrees & textured, textured, agrees & faint, faint)
+        return _Agreement(*(int(tiles.sum()) for tiles in counts))
 
     def _detail(self, picture: Plane) -> Plane:
         """Band-passed inside the mask, without what is constant along a tile's rows or columns; 0 outside."""

@@ -75,6 +75,7 @@ class Leaf:
     ca: bool = False
     organisation: str | None = "Example"
     self_signed: bool = False
+    eku_critical: bool = False
 
     def chain(self, now: datetime) -> bytes:
         """PEM, leaf first, with a fresh root behind it."""
@@ -103,7 +104,9 @@ class Leaf:
         if self.key_usage:
             builder = builder.add_extension(usage(self.digital_signature, self.cert_sign), critical=True)
         if self.usages is not None:
-            builder = builder.add_extension(x509.ExtendedKeyUsage(list(self.usages)), critical=False)
+            builder = builder.add_extension(
+                x509.ExtendedKeyUsage(list(self.usages)), critical=self.eku_critical
+            )
         if self.aki:
             identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
             builder = builder.add_extension(identifier, critical=False)
