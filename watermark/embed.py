@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from watermark.errors import EmbeddingError
 from watermark.keys import MarkKey
@@ -17,7 +18,6 @@ from watermark.payload import MediaId
 MIN_SHORT_SIDE = 128  # pixels: below, a chip is smaller than 3 pixels and no codec leaves it
 MAX_ASPECT = 3.0  # wider pictures would meet the same chips twice
 WORK_SHORT_SIDE = 320  # samples: the pattern ends at 54 cycles per short side, which these carry
-_CHUNK = 4  # frames per pass, to bound the working memory
 
 
 @dataclass(frozen=True)
@@ -38,27 +38,64 @@ class Mark:
         _check(frames)
         marked = frames.clone()
         is_clip = len(frames) > 1 if clip is None else clip
-        for start in range(0, len(frames), _CHUNK):
-            chunk = marked[start : start + _CHUNK]
-            if chunk.dtype == torch.float32:
-                self._add_to(chunk, clip=is_clip)
+        for frame in torch.split(marked, 1):
+            if frame.dtype == torch.float32:
+                self._add_to(frame, clip=is_clip)
             else:
-                chunk.copy_(self._add_to(chunk.float(), clip=is_clip))
+                frame.copy_(self._add_to(frame.float(), clip=is_clip))
+        return marked
+
+    def apply_to_decoded(self, decoded: Tensor, *, clip: bool) -> Tensor:
+        """As `apply`, for [F, 3, H, W] in [-1, 1] as decoders give them; what overshoots is clipped."""
+        _check(decoded)
+        marked = torch.empty_like(decoded)
+        for source, target in zip(torch.split(decoded, 1), torch.split(marked, 1), strict=True):
+            # One frame stays in the processor's cache; a whole clip would go through memory six times.
+            frame = source.float().mul(0.5).add_(0.5).clamp_(0, 1)
+            target.copy_(self._add_to(frame, clip=clip).mul_(2).sub_(1))
         return marked
 
     def _add_to(self, frames: Tensor, *, clip: bool) -> Tensor:
         """Mark float32 frames in place. The pattern is laid in squares of `stride` pixels: at 320 of them
         or more along the short side their edges are far above its highest frequency, and below any
-        visible step.
+        visible step. How strong it may be changes more slowly still, and is found on squares of twice that.
         """
         height, width = frames.shape[-2:]
         stride = max(1, min(height, width) // WORK_SHORT_SIDE)
         planes = render(self.key, self.media_id, height, width, stride)
         luma, chroma = (torch.from_numpy(plane).to(frames.device) for plane in planes)
-        small = frames[..., ::stride, ::stride].contiguous()
-        luma_gain, chroma_gain = amplitudes(small, self.strength, clip=clip)
-        _add_squares(frames, _to_rgb(luma_gain * luma, chroma_gain * chroma), stride)
+        small = _halved(frames[..., ::stride, ::stride])
+        gains = amplitudes(small, self.strength, clip=clip)
+        luma_gain, chroma_gain = (_doubled(gain, luma.shape) for gain in gains)
+        _add_ycc(frames, luma_gain.mul_(luma), chroma_gain.mul_(chroma), stride)
         return frames.clamp_(0, 1)
+
+
+def _halved(frames: Tensor) -> Tensor:
+    """Means of squares of four; an odd last row or column stands for itself. Twice as fast as pooling."""
+    rows = frames[..., ::2, :].clone()
+    pairs = frames.shape[-2] // 2
+    rows[..., :pairs, :].add_(frames[..., 1::2, :]).mul_(0.5)
+    columns = rows[..., ::2].clone()
+    pairs = frames.shape[-1] // 2
+    columns[..., :pairs].add_(rows[..., 1::2]).mul_(0.5)
+    return columns
+
+
+def _doubled(plane: Tensor, shape: torch.Size) -> Tensor:
+    """Each value of [F, 1, h, w] as a square of four, cut to `shape`, rows and columns."""
+    return interpolate(plane, scale_factor=2, mode="nearest")[..., : shape[0], : shape[1]]
+
+
+def _add_ycc(frames: Tensor, luma: Tensor, chroma: Tensor, stride: int) -> None:
+    """Add a change of Y and Cb (BT.601), [F, 1, h, w] in squares of `stride` pixels, to R, G, B in place."""
+    if stride == 1:
+        frames.add_(luma)
+        frames[:, 1:2].add_(chroma, alpha=-0.344136)
+        frames[:, 2:3].add_(chroma, alpha=1.772)
+    else:
+        change = torch.cat([luma, luma - 0.344136 * chroma, luma + 1.772 * chroma], dim=1)
+        _add_squares(frames, change, stride)
 
 
 def _add_squares(frames: Tensor, change: Tensor, stride: int) -> None:
@@ -81,11 +118,6 @@ def _add_squares(frames: Tensor, change: Tensor, stride: int) -> None:
     down = torch.arange(rows * stride, device=frames.device) // stride
     frames[..., rows * stride :, :] += change[..., rows:, across]
     frames[..., : rows * stride, columns * stride :] += change[..., down, columns:]
-
-
-def _to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    """Change of R, G, B for a change of Y and Cb (BT.601)."""
-    return torch.cat([luma, luma - 0.344136 * chroma, luma + 1.772 * chroma], dim=1)
 
 
 def _check(frames: Tensor) -> None:

@@ -114,17 +114,12 @@ def _mark_sample(sample: Tensor, mark: Mark) -> tuple[Tensor, int]:
     little.
     """
     if sample.ndim == 4:
-        return _mark_unit(sample, mark, clip=False), len(sample)
+        return mark.apply_to_decoded(sample, clip=False), len(sample)
     if sample.ndim == 5:
-        clips = [
-            _mark_unit(clip.transpose(0, 1), mark, clip=clip.shape[1] > 1).transpose(0, 1) for clip in sample
-        ]
-        return torch.stack(clips), sample.shape[0] * sample.shape[2]
+        clip = sample.shape[2] > 1
+        units = [mark.apply_to_decoded(unit.transpose(0, 1), clip=clip).transpose(0, 1) for unit in sample]
+        marked = units[0].unsqueeze(0) if len(units) == 1 else torch.stack(units)
+        return marked, sample.shape[0] * sample.shape[2]
     raise EmbeddingError(
         f"decode returned a tensor of shape {list(sample.shape)}; expected 4 or 5 dimensions"
     )
-
-
-def _mark_unit(sample: Tensor, mark: Mark, *, clip: bool) -> Tensor:
-    unit = (sample.float() / 2 + 0.5).clamp_(0, 1)
-    return (mark.apply(unit, clip=clip) * 2 - 1).to(sample.dtype)

@@ -19,8 +19,8 @@ CHROMA_POWER = 1.086
 STILL_PSNR = 42.0  # dB
 CLIP_PSNR = 44.0  # dB: frames add up in the detector, and the eye dwells on clips
 _GREY_LEVELS = 255.0
-_TEXTURE_WINDOW = 5  # half samples: about two Cb chips
-_ERODE = 5  # quarter samples: no gain within about 8 samples of a calm place
+_TEXTURE_WINDOW = 5  # samples: about two Cb chips
+_ERODE = 5  # half samples: no gain within about 4 samples of a calm place
 _SMOOTH = 3
 _HEADROOM = 3.0  # grey levels from black or white at which the pattern has its full strength
 
@@ -52,7 +52,8 @@ DEFAULT_STRENGTH = Strength()
 
 
 def amplitudes(small: Tensor, strength: Strength, *, clip: bool) -> tuple[Tensor, Tensor]:
-    """Luma and chroma amplitude, [F, 1, h, w] each, for `small`, float32 [F, 3, h, w] in [0, 1].
+    """Luma and chroma amplitude, [F, 1, h, w] each, for `small`, float32 [F, 3, h, w] in [0, 1]: frames
+    shrunk to a short side of 160 to 320 or so.
 
     Units are those of `small`: one grey level is 1 / 255.
     """
@@ -71,13 +72,13 @@ def _luma(rgb: Tensor) -> Tensor:
 
 
 def _texture(luma: Tensor) -> Tensor:
-    """Local standard deviation, eroded and smoothed: the size of `luma`, computed on a quarter."""
-    half = avg_pool2d(luma, 2, ceil_mode=True)
-    mean, square = (_box(x, _TEXTURE_WINDOW, stride=2) for x in (half, half * half))
+    """Local standard deviation, eroded and smoothed: the size of `luma`, computed on half of it."""
+    mean, square = (_box(x, _TEXTURE_WINDOW, stride=2) for x in (luma, luma * luma))
     deviation = (square - mean * mean).clamp(min=0).sqrt()
-    calmest = -max_pool2d(-deviation, _ERODE, stride=1, padding=_ERODE // 2)
+    reach = _ERODE // 2
+    calmest = -max_pool2d(max_pool2d(-deviation, (_ERODE, 1), 1, (reach, 0)), (1, _ERODE), 1, (0, reach))
     smooth = _box(calmest, _SMOOTH, stride=1)
-    grown = interpolate(smooth, scale_factor=4, mode="bilinear", align_corners=False)
+    grown = interpolate(smooth, scale_factor=2, mode="bilinear", align_corners=False)
     return grown[..., : luma.shape[-2], : luma.shape[-1]]
 
 

@@ -68,7 +68,7 @@ def test_the_message_survives(attack: str, marked_photo: Frame, detector: Detect
 
 def test_the_message_survives_h264(marked_clip: Frame, detector: Detector, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_video(path, marked_clip, fps=24, crf=28, preset="veryfast")
+    write_video(path, marked_clip, fps=24, crf=28)
     found = detector.detect(open_media(path).frames())
     assert found.media_id == MEDIA_ID
     assert found.frames_read == len(marked_clip)
