@@ -101,6 +101,7 @@ def _temporary_beside(target: Path) -> Iterator[Path]:
 def _publish(temporary: Path, target: Path) -> None:
     """The signed file takes its place in one step; whoever reads sees the old file or the new one."""
     try:
+        temporary.chmod(0o644)  # private while it was written; signed, it is made to be passed on
         os.replace(temporary, target)
     except OSError as error:
         raise SigningError(f"{target}: cannot be written: {error.strerror}") from error
