@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -74,6 +74,7 @@ trees = st.recursive(
 )
 
 
+@settings(deadline=None)  # the first example pays for the imports
 @given(trees)
 def test_a_value_comes_back_equal(tree: Tree) -> None:
     assert decode(Tree, encode(tree)) == tree

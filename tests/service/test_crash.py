@@ -58,7 +58,7 @@ def test_a_killed_worker_and_a_killed_service_lose_nothing_and_repeat_nothing(tm
 
         assert wait_for_progress(client, second.id).status == "in_progress"
         assert server.stop(signal.SIGKILL) == -signal.SIGKILL
-        server.start()
+        server.start(until="/healthz")
         done = client.videos.poll(second.id, poll_interval_ms=200)
         assert done.status == "completed", server.log
         count, attempts, files = outputs(server, second.id)
