@@ -45,7 +45,7 @@ def test_imports_point_down(package: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("package", set(ALLOWED) - {"service"})
+@pytest.mark.parametrize("package", sorted(ALLOWED.keys() - {"service"}))
 def test_only_the_service_reads_the_environment(package: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
