@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import c2pa
 
 from provenance import sdk
+from provenance.boxes import has_one_media_box
 from provenance.credentials import C2paReport, C2paState
 from provenance.errors import ReadError, SigningError
 from provenance.keys import SigningKey
@@ -108,7 +109,10 @@ def _publish(temporary: Path, target: Path) -> None:
 
 
 def _write(source: Path, temporary: Path, facts: ManifestFacts, key: SigningKey, trust: TrustAnchors) -> None:
-    merkle = facts.mime in _BMFF and source.stat().st_size >= MERKLE_FROM_BYTES
+    big = facts.mime in _BMFF and source.stat().st_size >= MERKLE_FROM_BYTES
+    # c2pa 0.91.3 hashes chunks of the wrong bytes where a file has more than one mdat, and reads back a
+    # mismatch.
+    merkle = big and has_one_media_box(source)
     stamp_host = urlsplit(key.timestamp_url).netloc if key.timestamp_url else None
     context = sdk.context(sdk.signer_settings(trust, merkle=merkle, stamp_host=stamp_host))
     try:

@@ -20,6 +20,7 @@ from provenance import (
     sign_asset,
 )
 from provenance import sign as signing
+from provenance.boxes import top_level_boxes
 from provenance.credentials import C2paReport
 from provenance.read import ReadBack
 from watermark import MediaId, MediaLimits, open_media
@@ -233,3 +234,41 @@ def test_a_big_clip_is_hashed_in_chunks(
     content[content.index(b"mdat") + 50] ^= 1
     big.path.write_bytes(bytes(content))
     assert read_manifest(big.path, trust).state is C2paState.INVALID
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["32-bit length", "64-bit length"])
+def test_a_big_clip_in_several_pieces_is_hashed_whole(
+    wide: bool,
+    tmp_path: Path,
+    media: dict[str, Path],
+    facts: ManifestFacts,
+    key: SigningKey,
+    trust: TrustAnchors,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signing, "MERKLE_FROM_BYTES", 1)
+    pieces = tmp_path / "pieces.mp4"
+    head = (
+        (1).to_bytes(4, "big") + b"mdat" + (1016).to_bytes(8, "big")
+        if wide
+        else (1008).to_bytes(4, "big") + b"mdat"
+    )
+    pieces.write_bytes(media["video/mp4"].read_bytes() + head + bytes(1000))
+    assert list(top_level_boxes(pieces)).count(b"mdat") == 2
+    signed = sign_asset(pieces, tmp_path / "out.mp4", replace(facts, mime="video/mp4"), key, trust=trust)
+    assert signed.state is C2paState.TRUSTED
+
+
+@pytest.mark.parametrize(
+    ("content", "boxes"),
+    [
+        (b"", []),
+        (b"abc", []),
+        (b"\0\0\0\0mdat", [b"mdat"]),
+        (b"\0\0\0\x08free\0\0\0\x04mdat", [b"free", b"mdat"]),
+        (b"\xff\xff\xff\xffmdat", [b"mdat"]),
+    ],
+)
+def test_walking_boxes_always_ends(content: bytes, boxes: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert list(top_level_boxes(tmp_path / "file")) == boxes
