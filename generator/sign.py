@@ -13,6 +13,7 @@ from provenance import (
     C2paReport,
     ManifestFacts,
     Record,
+    SignedAsset,
     SigningKey,
     TrustAnchors,
     fingerprint_media,
@@ -79,7 +80,7 @@ def sign(
         raise BindingError(
             f"the manifest names {[i.hex for i in named]}, the picture {marked.mark.media_id.hex}"
         )
-    record = _record(marked, facts, tenant, limits, target, label=signed.label, manifest=signed.manifest)
+    record = _record(marked, facts, tenant, limits, target, signed)
     return SignedMedia(path=target, marked=marked, facts=facts, report=report, record=record, seal=_SEAL)
 
 
@@ -88,7 +89,7 @@ def leave_unsigned(
 ) -> UnsignedMedia:
     """Take `marked` as it is: for owners who sign elsewhere. Its record holds no manifest."""
     path = marked.media.path
-    record = _record(marked, facts, tenant, limits, path, label=None, manifest=None)
+    record = _record(marked, facts, tenant, limits, path, None)
     return UnsignedMedia(path=path, marked=marked, facts=facts, record=record, seal=_SEAL)
 
 
@@ -98,15 +99,14 @@ def _record(
     tenant: str,
     limits: MediaLimits,
     path: Path,
-    *,
-    label: str | None,
-    manifest: bytes | None,
+    signed: SignedAsset | None,
 ) -> Record:
     return Record(
         media_id=marked.mark.media_id,
         key_id=marked.mark.key.key_id,
-        manifest_label=label,
-        manifest=manifest,
+        manifest_label=signed.label if signed else None,
+        manifest=signed.manifest if signed else None,
+        file_sha256=signed.sha256 if signed else None,
         fingerprint=fingerprint_media(open_media(path, limits)),
         created_at=facts.created_at,
         tenant=tenant,
