@@ -218,7 +218,8 @@ RUNNER = CliRunner(env={"COLUMNS": "110", "NO_COLOR": "1"})
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = RUNNER.invoke(app, arguments, standalone_mode=False)
+    wide = {"COLUMNS": "200"}  # or a narrow terminal would wrap what is looked for
+    result = RUNNER.invoke(app, arguments, standalone_mode=False, env=wide)
     assert result.exception is None, result.exception
     return result.return_value, result.output
 
