@@ -27,7 +27,7 @@ def table(cases: list[Case]) -> Table:
 
 def main() -> int:
     """Returns the exit code: 0 all as expected, 1 not."""
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = Console(width=None if sys.stdout.isatty() else 132)
     folder = HERE / "out"
     cases: list[Case] = []
     with (
