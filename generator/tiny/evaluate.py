@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from generator.tiny import TinySettings, load_settings, weights_folder
 from generator.tiny.captions import write_caption
-from generator.tiny.data import combination, is_held_out
+from generator.tiny.data import is_held_out
 from generator.tiny.render import Grid, render
 from generator.tiny.scene import (
     BALLOONS,
@@ -135,13 +135,13 @@ def accuracy(judge: Judge, pictures: Tensor, seen: list[Attributes]) -> dict[str
 
 
 def held_out_scenes(count: int, seed: int) -> list[Attributes]:
-    """`count` different combinations that the generator did not train on, with objects as they fall."""
-    rng, chosen = np.random.default_rng(seed), dict[tuple[str, ...], Attributes]()
+    """`count` different scenes, objects included, of combinations that the generator did not train on."""
+    rng, chosen = np.random.default_rng(seed), dict[Attributes, None]()
     while len(chosen) < count:
         seen = draw_attributes(rng)
         if is_held_out(seen):
-            chosen.setdefault(combination(seen), seen)
-    return list(chosen.values())
+            chosen[seen] = None
+    return list(chosen)
 
 
 @dataclass(frozen=True)
