@@ -10,44 +10,35 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from guard.consent import ConsentVerifier
 from guard.decision import Decision, Evidence, Finding, NearMiss
-from guard.errors import BackendError, ConsentError, PolicyViolation
-from guard.faces import FACE_PROBABILITY, FaceBackend
+from guard.errors import BackendError, PolicyViolation
+from guard.faces import FaceBackend
 from guard.loader import conditions_of
 from guard.model import (
-    BLOCK_AT_POINTS,
     POINTS,
-    REVIEW_AT_POINTS,
-    Action,
     EntryList,
     Face,
     Mode,
-    Outcome,
     Policy,
     Rule,
-    Severity,
     Stage,
     leaves,
     list_of,
 )
 from guard.names import Gazetteer
-from guard.reasons import reason_of
-from guard.request import GuardRequest, Picture, Text
+from guard.pictures import LazyPictures
+from guard.request import GuardRequest, Text
 from guard.rules import Facts, Sighting, View, describe, fires, parts_of, union, view_for
+from guard.verdict import Verdicts, compose, error_finding, gravity, guard_finding, uuid7
 
 MAX_TEXT_CHARACTERS = 20_000  # one text; the longest prompt that a text encoder reads is about 2,000
 MAX_ALL_CHARACTERS = 40_000  # all texts of one request; bounds the time of one evaluation
 MAX_EVIDENCE = 32  # of one finding; a prompt of nothing but names would fill a decision with thousands
 MAX_TEXTS = 64  # texts of one request; prompts, presets and metadata are a dozen
-
-_ORDER = (Outcome.ALLOW, Outcome.REVIEW, Outcome.BLOCK)
-_OUTCOME_OF = {Action.BLOCK: Outcome.BLOCK, Action.REVIEW: Outcome.REVIEW, Action.FLAG: Outcome.ALLOW}
-_ACTION_OF = {outcome: action for action, outcome in _OUTCOME_OF.items()}
 
 
 class Guard:
@@ -112,9 +103,9 @@ class Guard:
         now = self._clock()
         refusal = self._refusal(request)
         if refusal:
-            return self._decide(request, now, _Verdicts(enforced=[refusal]))
+            return self._decide(request, now, Verdicts(enforced=[refusal]))
         facts = self.facts(request)
-        verdicts = _Verdicts()
+        verdicts = Verdicts()
         for rule in self.policy.for_stage(request.stage):
             self._judge(rule, request, facts, now, verdicts)
         return self._decide(request, now, verdicts)
@@ -131,7 +122,7 @@ class Guard:
                 sightings.setdefault(match.list, []).append(
                     Sighting(evidence, match.first_word, match.last_word)
                 )
-        pictures = _Pictures(request, self._faces, self._consents, self._clock)
+        pictures = LazyPictures(request, self._faces, self._consents, self._clock)
         roles = tuple(picture.role for picture in request.pictures)
         adapters = tuple(adapter.sha256 for adapter in request.adapters)
         return Facts(sightings, pictures, roles, adapters, self._digests)
@@ -142,14 +133,14 @@ class Guard:
         if not any(rule.mode is Mode.ENFORCE for rule in rules):
             if request.stage in self.policy.unchecked_stages:
                 return None
-            return _guard_finding("GUARD.NO_RULES")
+            return guard_finding("GUARD.NO_RULES")
         needed = {Stage.PROMPT: request.texts, Stage.ADAPTER: request.adapters}
         if not needed.get(request.stage, request.pictures):
-            return _guard_finding("GUARD.NOTHING_TO_CHECK")
+            return guard_finding("GUARD.NOTHING_TO_CHECK")
         lengths = [len(text.value) for text in request.texts]  # of adapters, their limits bound the metadata
         too_long = max(lengths, default=0) > MAX_TEXT_CHARACTERS or sum(lengths) > MAX_ALL_CHARACTERS
         if too_long or len(lengths) > MAX_TEXTS:
-            return _guard_finding("GUARD.TOO_LONG")
+            return guard_finding("GUARD.TOO_LONG")
         return None
 
     def finding(self, rule: Rule, request: GuardRequest, facts: Facts) -> Finding | None:
@@ -157,14 +148,14 @@ class Guard:
         try:
             views = list(firing(rule, request, facts))
         except BackendError as error:
-            return _error_finding(rule, error)
+            return error_finding(rule, error)
         if not views:
             return None
         evidence = union(views, rule.when)[:MAX_EVIDENCE]
         return Finding(rule.id, rule.title, rule.severity, rule.then, rule.reason, evidence, rule.tell_user)
 
     def _judge(
-        self, rule: Rule, request: GuardRequest, facts: Facts, now: datetime, verdicts: _Verdicts
+        self, rule: Rule, request: GuardRequest, facts: Facts, now: datetime, verdicts: Verdicts
     ) -> None:
         finding = self.finding(rule, request, facts)
         if finding is None:
@@ -177,18 +168,18 @@ class Guard:
                 return
         verdicts.add(rule, finding)
 
-    def _decide(self, request: GuardRequest, now: datetime, verdicts: _Verdicts) -> Decision:
-        findings = sorted(verdicts.enforced, key=_gravity)
+    def _decide(self, request: GuardRequest, now: datetime, verdicts: Verdicts) -> Decision:
+        findings = sorted(verdicts.enforced, key=gravity)
         points = sum(POINTS[finding.severity] for finding in findings)
         return Decision(
-            decision_id=_uuid7(now, self._token_bytes(10)),
+            decision_id=uuid7(now, self._token_bytes(10)),
             at=now,
             stage=request.stage,
             tenant=request.tenant,
             purpose=request.purpose,
             policy=self.policy.label,
             policy_digest=self.policy.digest,
-            outcome=_compose(findings, points),
+            outcome=compose(findings, points),
             points=points,
             findings=tuple(findings),
             shadow=tuple(verdicts.shadow),
@@ -202,64 +193,6 @@ class Guard:
             return ""
         message = b"\0".join(f"{text.role}\0{text.value}".encode("utf-8", "surrogatepass") for text in texts)
         return hmac.new(self._handle_key, message, hashlib.sha256).hexdigest()
-
-
-class _Verdicts:
-    """Collects what the rules say."""
-
-    def __init__(self, enforced: list[Finding] | None = None) -> None:
-        self.enforced = enforced or []
-        self.shadow: list[Finding] = []
-        self.near_misses: list[NearMiss] = []
-        self.exceptions: list[str] = []
-
-    def add(self, rule: Rule, finding: Finding) -> None:
-        (self.enforced if rule.mode is Mode.ENFORCE else self.shadow).append(finding)
-
-
-class _Pictures:
-    """Looks at pictures when a rule asks; the detector runs at most once per picture and evaluation."""
-
-    def __init__(
-        self,
-        request: GuardRequest,
-        faces: FaceBackend | None,
-        consents: ConsentVerifier | None,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._request = request
-        self._faces = faces
-        self._consents = consents
-        self._clock = clock
-        self._probability: dict[int, float] = {}
-
-    def face(self, index: int, condition: Face) -> bool:
-        if self._faces is None:
-            raise BackendError("no face detector is set up; install one or change the rule's on_error")
-        if index not in self._probability:
-            found = self._faces.detect(self._request.pictures[index].pixels)
-            self._probability[index] = max((face.probability for face in found), default=0.0)
-        return self._probability[index] >= FACE_PROBABILITY[condition.certainty]
-
-    def consented(self, index: int) -> bool:
-        picture = self._request.pictures[index]
-        return any(self._valid(token, picture) for token in picture.consents)
-
-    def _valid(self, token: str, picture: Picture) -> bool:
-        if self._consents is None:
-            return False
-        request = self._request
-        try:
-            self._consents.verify(
-                token,
-                tenant=request.tenant,
-                purpose=request.purpose,
-                sha256=picture.sha256,
-                now=self._clock(),
-            )
-        except ConsentError:
-            return False
-        return True
 
 
 def _used_lists(policy: Policy) -> list[EntryList]:
@@ -295,39 +228,3 @@ def _near_miss(rule: Rule, facts: Facts) -> NearMiss | None:
         return None
     missing = tuple(describe(part) for part, holds in zip(parts, held, strict=True) if not holds)
     return NearMiss(rule.id, sum(held), len(parts), missing or ("an exemption applies",))
-
-
-def _guard_finding(reason: str) -> Finding:
-    return Finding("guard", reason_of(reason).meaning, Severity.CRITICAL, Action.BLOCK, reason)
-
-
-def _error_finding(rule: Rule, error: BackendError) -> Finding:
-    severity = Severity.CRITICAL if rule.on_error is Outcome.BLOCK else Severity.LOW
-    action = _ACTION_OF[rule.on_error]
-    return Finding(rule.id, rule.title, severity, action, "GUARD.CHECK_FAILED", error=str(error))
-
-
-def _gravity(finding: Finding) -> tuple[int, int]:
-    return -_ORDER.index(_OUTCOME_OF[finding.action]), -POINTS[finding.severity]
-
-
-def _compose(findings: list[Finding], points: int) -> Outcome:
-    """The gravest of what the findings ask for and of what their points add up to."""
-    scored = (
-        Outcome.BLOCK
-        if points >= BLOCK_AT_POINTS
-        else Outcome.REVIEW
-        if points >= REVIEW_AT_POINTS
-        else Outcome.ALLOW
-    )
-    asked = (_OUTCOME_OF[finding.action] for finding in findings)
-    return max((scored, *asked), key=_ORDER.index)
-
-
-def _uuid7(now: datetime, random: bytes) -> str:
-    """Returns a UUID version 7 (RFC 9562 section 5.7) of `now` and ten random bytes."""
-    milliseconds = int(now.timestamp() * 1000)
-    value = bytearray(milliseconds.to_bytes(6, "big") + random)
-    value[6] = 0x70 | (value[6] & 0x0F)
-    value[8] = 0x80 | (value[8] & 0x3F)
-    return str(uuid.UUID(bytes=bytes(value)))

@@ -1,0 +1,79 @@
+"""The grammar of conditions."""
+
+from __future__ import annotations
+
+from guard.language.words import certainty, certainty_key, digest_list, people_list, within_key, word_list
+from guard.model import AdapterFile, AllOf, AnyOf, Condition, Consent, Face, Mentions, Words
+from guard.schema import Choice, Key, ListOf, Record, Shared, Spec, Word
+
+_words = Record(
+    "a `words` condition",
+    Words,
+    {
+        "words": Key(word_list, "A text contains an entry of this list.", required=True),
+        "certainty": certainty_key,
+        "within": within_key,
+    },
+)
+_mentions = Record(
+    "a `mentions` condition",
+    Mentions,
+    {
+        "mentions": Key(people_list, "A text names one of these people.", required=True),
+        "certainty": certainty_key,
+        "within": within_key,
+    },
+)
+_face = Record(
+    "a `face` condition",
+    Face,
+    {
+        "face": Key(
+            Word("a state of a face", {"present": "present"}), "A face is in the picture.", required=True
+        ),
+        "certainty": Key(certainty, "How sure the detector must be; likely is the default."),
+    },
+)
+_consent = Record(
+    "a `consent` condition",
+    Consent,
+    {
+        "consent": Key(
+            Word("a state of consent", {"missing": "missing"}),
+            "No valid consent token came with the picture.",
+            required=True,
+        )
+    },
+)
+_adapter = Record(
+    "an `adapter` condition",
+    AdapterFile,
+    {
+        "adapter": Key(
+            Word("a state of an adapter", {"unlisted": "unlisted"}),
+            "An adapter's SHA-256 is not in the list.",
+            required=True,
+        ),
+        "trusted": Key(digest_list, "The list of adapters that may be used.", required=True),
+    },
+)
+CONDITION: Spec[Condition] = Shared("condition", lambda: CONDITION_GRAMMAR)
+conditions = ListOf("conditions", CONDITION)
+_all = Record(
+    "an `all` condition", AllOf, {"all": Key(conditions, "Every one of these holds.", required=True)}
+)
+_any = Record(
+    "an `any` condition", AnyOf, {"any": Key(conditions, "At least one of these holds.", required=True)}
+)
+CONDITION_GRAMMAR: Spec[Condition] = Choice[Condition](
+    "a condition",
+    {
+        "all": _all,
+        "any": _any,
+        "words": _words,
+        "mentions": _mentions,
+        "face": _face,
+        "consent": _consent,
+        "adapter": _adapter,
+    },
+)

@@ -1,0 +1,76 @@
+"""The grammar of tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from guard.attacks import ATTACKS
+from guard.errors import Location
+from guard.language.words import people_list, percent, word_list
+from guard.model import AdapterCase, AttackTest, Case, CaseTest, PictureCase, RuleTest
+from guard.schema import Choice, Either, Key, ListOf, Record, Spec, Text, Word
+
+_picture = Record(
+    "a picture",
+    PictureCase,
+    {
+        "face": Key(
+            Word("a state of a face", {"present": "present", "none": "none", "unknown": "unknown"}),
+            "What the detector sees; unknown: it could not run.",
+            required=True,
+        ),
+        "consent": Key(
+            Word("a state of consent", {"valid": "valid", "none": "none", "expired": "expired"}),
+            "The consent token that comes with the picture; none is the default.",
+        ),
+    },
+)
+_adapter_case = Record(
+    "an adapter",
+    AdapterCase,
+    {
+        "adapter": Key(
+            Word("a state of an adapter", {"listed": "listed", "unlisted": "unlisted"}),
+            "Whether the trusted list has it.",
+            required=True,
+        )
+    },
+)
+_described: Spec[Case] = Choice[Case]("a case", {"face": _picture, "adapter": _adapter_case})
+_case: Spec[Case] = Either[Case](scalar=Text("a text to test"), mapping=_described)
+
+
+def _case_test(word: str, doc: str) -> Record[RuleTest]:
+    def build(at: Location, **case: Any) -> CaseTest:
+        return CaseTest(word, case[word], at)
+
+    return Record(f"a test with `{word}`", build, {word: Key(_case, doc, required=True)})
+
+
+_attack_test: Record[RuleTest] = Record(
+    "a test with `attack`",
+    AttackTest,
+    {
+        "attack": Key(Text("a text with {person} or {word}"), "A prompt with a placeholder.", required=True),
+        "person": Key(people_list, "The list that {person} stands for."),
+        "word": Key(word_list, "The list that {word} stands for."),
+        "with": Key(
+            ListOf("attacks", Word("an attack", {name: name for name in ATTACKS})),
+            "The disguises to try.",
+            required=True,
+        ),
+        "block_at_least": Key(
+            percent, "The share that the rule must still see, for example 95%.", required=True
+        ),
+    },
+)
+_verdict_tests: dict[str, Record[RuleTest]] = {
+    "block": _case_test("block", "The rule must block this."),
+    "review": _case_test("review", "The rule must send this to review."),
+    "flag": _case_test("flag", "The rule must flag this."),
+    "allow": _case_test("allow", "The rule must let this through."),
+}
+TEST: Spec[RuleTest] = Choice[RuleTest]("a test", {**_verdict_tests, "attack": _attack_test})
+POLICY_TEST: Spec[RuleTest] = Choice[RuleTest](
+    "a test of the whole policy", {word: _verdict_tests[word] for word in ("block", "review", "allow")}
+)

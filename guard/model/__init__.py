@@ -1,0 +1,81 @@
+"""A policy as the engine sees it: frozen values, already validated, with the places they came from."""
+
+from guard.model.conditions import (
+    AdapterFile,
+    AllOf,
+    AnyOf,
+    Condition,
+    Consent,
+    Face,
+    Leaf,
+    Mentions,
+    PictureCondition,
+    TextCondition,
+    Words,
+    leaves,
+    list_of,
+)
+from guard.model.lists import (
+    Entry,
+    EntryList,
+)
+from guard.model.rules import (
+    Policy,
+    Rule,
+    RuleException,
+)
+from guard.model.terms import (
+    BLOCK_AT_POINTS,
+    POINTS,
+    REVIEW_AT_POINTS,
+    Action,
+    Certainty,
+    Mode,
+    Outcome,
+    Severity,
+    Stage,
+)
+from guard.model.tests import (
+    AdapterCase,
+    AttackTest,
+    Case,
+    CaseTest,
+    PictureCase,
+    RuleTest,
+)
+
+__all__ = [
+    "BLOCK_AT_POINTS",
+    "POINTS",
+    "REVIEW_AT_POINTS",
+    "Action",
+    "AdapterCase",
+    "AdapterFile",
+    "AllOf",
+    "AnyOf",
+    "AttackTest",
+    "Case",
+    "CaseTest",
+    "Certainty",
+    "Condition",
+    "Consent",
+    "Entry",
+    "EntryList",
+    "Face",
+    "Leaf",
+    "Mentions",
+    "Mode",
+    "Outcome",
+    "PictureCase",
+    "PictureCondition",
+    "Policy",
+    "Rule",
+    "RuleException",
+    "RuleTest",
+    "Severity",
+    "Stage",
+    "TextCondition",
+    "Words",
+    "leaves",
+    "list_of",
+]

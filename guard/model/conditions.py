@@ -1,0 +1,92 @@
+"""The conditions of rules: leaves that look at something, and `all` and `any` of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from guard.errors import Location
+from guard.model.terms import Certainty
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Holds where a text contains an entry of a word list, `within` so many words of another match."""
+
+    words: str  # name of the list
+    at: Location
+    certainty: Certainty = Certainty.LIKELY
+    within: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """Holds where a text names a person of a list, in whatever disguise `certainty` allows."""
+
+    mentions: str  # name of the list
+    at: Location
+    certainty: Certainty = Certainty.LIKELY
+    within: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Holds for a picture in which a face was detected."""
+
+    face: str  # "present"
+    at: Location
+    certainty: Certainty = Certainty.LIKELY
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Holds for a picture without a valid consent token for the request's tenant and purpose."""
+
+    consent: str  # "missing"
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFile:
+    """Holds where an adapter's digest is not in the list `trusted`."""
+
+    adapter: str  # "unlisted"
+    trusted: str  # name of the list
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Holds where every one of its conditions holds."""
+
+    all: tuple[Condition, ...]
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Holds where at least one of its conditions holds."""
+
+    any: tuple[Condition, ...]
+    at: Location
+
+
+TextCondition = Words | Mentions
+PictureCondition = Face | Consent
+Leaf = Words | Mentions | Face | Consent | AdapterFile
+Condition = Leaf | AllOf | AnyOf
+
+
+def leaves(condition: Condition) -> Iterator[Leaf]:
+    """Yields the conditions without parts, in file order."""
+    match condition:
+        case AllOf(all=parts) | AnyOf(any=parts):
+            for part in parts:
+                yield from leaves(part)
+        case _:
+            yield condition
+
+
+def list_of(leaf: TextCondition) -> str:
+    """Returns the name of the list that a text condition looks for."""
+    return leaf.words if isinstance(leaf, Words) else leaf.mentions

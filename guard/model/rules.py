@@ -1,0 +1,78 @@
+"""Rules and policies as the engine sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from guard.errors import Location
+from guard.model.conditions import AdapterFile, Condition, PictureCondition, leaves
+from guard.model.lists import EntryList
+from guard.model.terms import Action, Mode, Outcome, Severity, Stage
+from guard.model.tests import CaseTest, RuleTest
+
+
+@dataclass(frozen=True, slots=True)
+class RuleException:
+    """One tenant for whom a rule does not fire, until the end of a day (UTC)."""
+
+    id: str
+    tenant: str
+    until: date
+    why: str
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, with its tests and the text that the user gets."""
+
+    id: str
+    title: str
+    stage: Stage
+    severity: Severity
+    when: Condition
+    then: Action
+    reason: str
+    at: Location
+    mode: Mode = Mode.SHADOW
+    unless: tuple[Condition, ...] = ()
+    on_error: Outcome = Outcome.BLOCK
+    tell_user: Mapping[str, str] = field(default_factory=dict)
+    exceptions: tuple[RuleException, ...] = ()
+    tests: tuple[RuleTest, ...] = ()
+
+    @property
+    def looks_at_pictures(self) -> bool:
+        """True where the rule is evaluated once per picture."""
+        return any(isinstance(leaf, PictureCondition) for leaf in leaves(self.when))
+
+    @property
+    def trusted_lists(self) -> tuple[str, ...]:
+        """The lists of adapter digests that the rule trusts."""
+        return tuple(leaf.trusted for leaf in leaves(self.when) if isinstance(leaf, AdapterFile))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Rules and lists of one file. `digest` is the SHA-256 of the file and of every list file, in hex."""
+
+    name: str
+    version: str
+    rules: tuple[Rule, ...]
+    lists: Mapping[str, EntryList]
+    unchecked_stages: tuple[Stage, ...]
+    tests: tuple[CaseTest, ...]
+    digest: str
+    at: Location
+    description: str = ""
+
+    @property
+    def label(self) -> str:
+        """`name@version`, as decisions and manifests carry it."""
+        return f"{self.name}@{self.version}"
+
+    def for_stage(self, stage: Stage) -> tuple[Rule, ...]:
+        """Returns the rules that are not off at `stage`."""
+        return tuple(rule for rule in self.rules if rule.stage is stage and rule.mode is not Mode.OFF)

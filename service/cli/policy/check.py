@@ -1,0 +1,117 @@
+"""`lint`, `test` and `schema`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from service.cli import console
+from service.cli.policy.common import FINDINGS, OK, JsonOption, PolicyArgument, guard_of, load
+
+if TYPE_CHECKING:
+    from guard import Policy
+    from guard.lint import Issue
+    from guard.testing import TestReport, TestResult
+
+_ISSUE_STYLE = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def lint(policy: PolicyArgument = None, as_json: JsonOption = False) -> int:
+    """Report errors and doubtful places. Exit 0 at most notes, 1 findings, 2 the policy does not load."""
+    from guard.lint import IssueSeverity, lint_policy
+
+    out = Console(highlight=False)
+    loaded = load(policy, out, as_json=as_json)
+    if loaded is None:
+        return console.BAD_INPUT
+    issues = lint_policy(loaded, today=datetime.now(UTC).date())
+    for issue in issues:
+        _show_issue(issue, out, as_json=as_json)
+    if not as_json:
+        counts = Counter(issue.severity.value for issue in issues)
+        found = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in counts.items()) or "nothing to report"
+        entries = sum(len(entries.entries) for entries in loaded.lists.values())
+        out.print(f"[bold]{loaded.label}[/]: {len(loaded.rules)} rules, {entries:,} list entries; {found}")
+    return FINDINGS if any(issue.severity is not IssueSeverity.NOTE for issue in issues) else OK
+
+
+def run_tests(
+    policy: PolicyArgument = None,
+    attack: Annotated[
+        bool, typer.Option("--attack", help="Try attacks on every entry, not on a sample.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Run the tests inside the policy. Exit 0 all passed, 1 some failed or none exist, 2 bad policy."""
+    from guard import testing
+
+    out = Console(highlight=False)
+    loaded = load(policy, out, as_json=as_json)
+    if loaded is None:
+        return console.BAD_INPUT
+    report = testing.run_tests(loaded, guard_of(loaded), sample=None if attack else testing.ATTACK_SAMPLE)
+    if as_json:
+        for result in report.results:
+            console.emit(_result_json(result))
+    else:
+        _show_report(loaded, report, out)
+    return OK if report.passed else FINDINGS
+
+
+def schema() -> int:
+    """Print the JSON Schema of policy files, for editors."""
+    import json
+
+    from guard.language import policy_json_schema
+
+    print(json.dumps(policy_json_schema(), indent=1, ensure_ascii=False))
+    return OK
+
+
+def _show_issue(issue: Issue, out: Console, *, as_json: bool) -> None:
+    if as_json:
+        at = issue.at
+        console.emit(
+            {
+                "severity": issue.severity.value, "code": issue.code, "message": issue.message,
+                "path": at.path, "line": at.line, "column": at.column, "suggestion": None,
+            }
+        )  # fmt: skip
+        return
+    text = Text(f"{issue.at}: ", "bold")
+    text.append(f"{issue.severity} ", _ISSUE_STYLE[issue.severity.value]).append(issue.message, "default")
+    out.print(text.append(f" [{issue.code}]", "dim"), soft_wrap=True)
+
+
+def _result_json(result: TestResult) -> dict[str, object]:
+    return {
+        "rule": result.rule_id, "test": result.test, "attack": result.attack, "passed": result.passed,
+        "message": result.message, "line": result.at.line, "seen": result.seen, "tried": result.tried,
+    }  # fmt: skip
+
+
+def _show_report(policy: Policy, report: TestReport, out: Console) -> None:
+    table = Table("rule", "tests", "attacks", "", box=None, pad_edge=False)
+    for rule_id in dict.fromkeys(result.rule_id for result in report.results):
+        results = [result for result in report.results if result.rule_id == rule_id]
+        attacks = [result for result in results if result.attack]
+        good = all(result.passed for result in results)
+        seen = sum(r.seen for r in attacks), sum(r.tried for r in attacks)
+        share = f"{seen[0]} of {seen[1]} seen" if attacks else ""
+        mark = "[green]passed[/]" if good else "[bold red]failed[/]"
+        table.add_row(rule_id or "whole policy", str(len(results) - len(attacks)), share, mark)
+    out.print(table)
+    for failure in report.failures:
+        where = f"{failure.attack}: " if failure.attack else ""
+        out.print(Text(f"{failure.at}: ", "bold").append(where + failure.message, "red"))
+        out.print(Text(f"      {failure.test}", "dim"))
+        for missed in failure.missed:
+            out.print(Text(f"      missed {missed}", "dim"))
+    passed = len(report.results) - len(report.failures)
+    out.print(f"[bold]{policy.label}[/]: {passed} of {len(report.results)} tests passed")
