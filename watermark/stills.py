@@ -88,5 +88,6 @@ def _open(path: Path) -> Iterator[Image.Image]:
         raise MediaError(f"{path.name}: not a readable picture") from error
     except Image.DecompressionBombError as error:
         raise MediaError(f"{path.name}: more pixels than any picture should have") from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, RuntimeError) as error:
+        # RuntimeError: Pillow's AVIF decoder
         raise MediaError(f"{path.name}: the picture is broken or incomplete ({error})") from error

@@ -110,6 +110,15 @@ def _png(size: tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
+def _spoiled_avif() -> bytes:
+    """An AVIF whose picture data are noise behind sound boxes."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(buffer, "AVIF")
+    content = bytearray(buffer.getvalue())
+    content[-600:] = bytes(600)
+    return bytes(content)
+
+
 def _no_frames() -> bytes:
     """An MP4 with a video track and no sample in it."""
     buffer = io.BytesIO()
@@ -125,6 +134,7 @@ BROKEN = {
     "text": (b"hello, this is no picture at all", "supported"),
     "1x1": (_png((1, 1)), "1 x 1"),
     "truncated PNG": (_png((64, 64))[:4000], "broken"),
+    "spoiled AVIF": (_spoiled_avif(), "broken"),
     "header only": (b"\x89PNG\r\n\x1a\n", "readable"),
     "no frames": (_no_frames(), "frames|broken"),
     "audio brand": (b"\0\0\0\x18ftypM4A \0\0\0\0M4A isom", "supported"),
