@@ -1,0 +1,27 @@
+"""Command line of the provenance bench."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.provenance import tamper
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.provenance", description=__doc__)
+    parts = parser.add_subparsers(dest="part", required=True)
+    tampered = parts.add_parser("tamper", help=tamper.__doc__)
+    tampered.add_argument("--count", type=int, default=tamper.COUNT, help="copies")
+    for part in parts.choices.values():
+        part.add_argument("--out", type=Path, required=True, help="folder for results; a run goes on there")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one part. Returns 0 when its bar is met, else 1."""
+    args = parse(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
+    return 0 if tamper.run(args.out, args.count)["made_here"] == 0 else 1
