@@ -54,12 +54,16 @@ def timed(
 
 
 def embedding(repeats: int) -> Iterator[Timing]:
-    """Milliseconds a 720p frame, in chunks of eight as a decoder hands them over."""
+    """Seconds a 720p frame, in chunks of eight as a decoder hands them over: in place, as inside `decode`,
+    and into new memory, whose pages a processor has to fetch first.
+    """
     frames = to_float(synthetic.pan(8, LINES, COLUMNS))
     mark = Mark(ring_of(0).subkey(0), media_id_of(0))
     mark.apply(frames)
-    work = partial(mark.apply, frames)
-    yield timed("embed, per 720p frame", work, repeats=repeats, limit=0.008, share=len(frames))
+    for name, in_place, limit in (("in place", True, 0.008), ("into new memory", False, None)):
+        work = partial(mark.apply, frames, in_place=in_place)
+        title = f"embed, per 720p frame, {name}"
+        yield timed(title, work, repeats=repeats, limit=limit, share=len(frames))
 
 
 def detection(folder: Path, repeats: int) -> Iterator[Timing]:

@@ -82,7 +82,8 @@ def _marked_class(original: type[Any], mark: Mark, record: DecodeRecord) -> type
             output = original.decode(self, *args, **kwargs)
         finally:
             record._inside = False
-        marked, frames = _mark_output(output, mark)
+        given = {_storage(value) for value in (*args, *kwargs.values()) if isinstance(value, Tensor)}
+        marked, frames = _mark_output(output, mark, given)
         record.marked += frames
         return marked
 
@@ -94,32 +95,48 @@ def _marked_class(original: type[Any], mark: Mark, record: DecodeRecord) -> type
     return type(original.__name__, (original,), {**names, "decode": decode, _HOOKED: mark})
 
 
-def _mark_output(output: Any, mark: Mark) -> tuple[Any, int]:
-    """The same kind of output with marked pictures in it, and how many."""
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _mark_output(output: Any, mark: Mark, given: set[int]) -> tuple[Any, int]:
+    """The same kind of output with marked pictures in it, and how many; `given` is the memory of the
+    arguments, which is not written to.
+    """
     if isinstance(output, Tensor):
-        return _mark_sample(output, mark)
+        return _mark_sample(output, mark, given)
     if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
-        marked, frames = _mark_sample(output[0], mark)
+        marked, frames = _mark_sample(output[0], mark, given)
         return (marked, *output[1:]), frames
     if is_dataclass(output) and isinstance(getattr(output, "sample", None), Tensor):
         sample: Any = output
-        sample.sample, frames = _mark_sample(sample.sample, mark)
+        sample.sample, frames = _mark_sample(sample.sample, mark, given)
         return sample, frames
     raise EmbeddingError(f"decode returned {type(output).__name__}, in which there is no picture to mark")
 
 
 @torch.no_grad()
-def _mark_sample(sample: Tensor, mark: Mark) -> tuple[Tensor, int]:
+def _mark_sample(sample: Tensor, mark: Mark, given: set[int]) -> tuple[Tensor, int]:
     """[B, 3, H, W] are pictures, [B, 3, F, H, W] are B clips; both in [-1, 1], which decoders overshoot a
-    little.
+    little. They are marked where they lie, so that the mark takes no memory of its own, unless an argument
+    of `decode` or autograd needs them as they are.
     """
+    in_place = not (sample.requires_grad or _storage(sample) in given or _is_sealed(sample))
     if sample.ndim == 4:
-        return mark.apply_to_decoded(sample, clip=False), len(sample)
+        return mark.apply_to_decoded(sample, clip=False, in_place=in_place), len(sample)
     if sample.ndim == 5:
         clip = sample.shape[2] > 1
-        units = [mark.apply_to_decoded(unit.transpose(0, 1), clip=clip).transpose(0, 1) for unit in sample]
-        marked = units[0].unsqueeze(0) if len(units) == 1 else torch.stack(units)
+        marked = sample if in_place else torch.empty_like(sample)
+        for source, target in zip(sample.transpose(1, 2), marked.transpose(1, 2), strict=True):
+            unit = mark.apply_to_decoded(source, clip=clip, in_place=in_place)
+            if not in_place:
+                target.copy_(unit)
         return marked, sample.shape[0] * sample.shape[2]
     raise EmbeddingError(
         f"decode returned a tensor of shape {list(sample.shape)}; expected 4 or 5 dimensions"
     )
+
+
+def _is_sealed(sample: Tensor) -> bool:
+    """Whether it was made in inference mode, and is handed out of it: such tensors can't be written to."""
+    return sample.is_inference() and not torch.is_inference_mode_enabled()

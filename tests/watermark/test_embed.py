@@ -55,6 +55,15 @@ def test_chunks_do_not_show(mark: Mark) -> None:
     assert torch.allclose(whole[9:], mark.apply(frames[9:]), atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(160, 160), (333, 501), (721, 643)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_in_place_is_the_same(mark: Mark, size: tuple[int, int], dtype: torch.dtype) -> None:
+    frames = torch.rand(2, 3, *size).to(dtype)
+    marked = mark.apply(frames)
+    assert torch.equal(mark.apply(frames, in_place=True), marked)
+    assert torch.equal(frames, marked)
+
+
 @pytest.mark.parametrize(
     ("frames", "reason"),
     [

@@ -162,3 +162,35 @@ def test_a_plain_tensor_is_marked(photo: Frame, mark: Mark, detector: Detector) 
     record.require()
     picture = ((marked[0].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
     assert detector.detect([np.ascontiguousarray(picture)]).media_id == mark.media_id
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_what_was_decoded_is_marked_where_it_lies(mark: Mark, frames: int) -> None:
+    """No second copy of a clip; what autograd needs is left alone."""
+    kept: list[Tensor] = []
+
+    class Plain:
+        def decode(self, latents: Tensor) -> Tensor:
+            kept.append(latents * 1)
+            return kept[-1]
+
+    vae = Plain()
+    latents = torch.rand(1, 3, frames, 160, 160)
+    with marked_decode(vae, mark):
+        assert vae.decode(latents).data_ptr() == kept[0].data_ptr()
+        assert vae.decode(latents.requires_grad_()).data_ptr() != kept[1].data_ptr()
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_arguments_of_decode_are_not_written_to(mark: Mark, inference: bool) -> None:
+    class Identity:
+        def decode(self, latents: Tensor) -> Tensor:
+            return latents[:]
+
+    vae = Identity()
+    with torch.inference_mode(inference):
+        latents = torch.rand(1, 3, 160, 160)
+    before = latents.clone()
+    with marked_decode(vae, mark):
+        assert not torch.equal(vae.decode(latents), before)
+    assert torch.equal(latents, before)
