@@ -47,6 +47,7 @@ from provenance.read import read_manifest
 from provenance.registry import InMemoryRegistry, Record, Registry
 from provenance.report import Explanation, Report, Verdict
 from provenance.sign import SignedAsset, sign_asset
+from provenance.summary import one_line
 from provenance.trust import Anchor, TrustAnchors
 
 __all__ = [
@@ -97,6 +98,7 @@ __all__ = [
     "fingerprint_media",
     "inspect_media",
     "judge",
+    "one_line",
     "read_labels",
     "read_manifest",
     "renew_dev_leaf",

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.provenance import tamper
+from bench.provenance import agreement, tamper
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -15,6 +15,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parts = parser.add_subparsers(dest="part", required=True)
     tampered = parts.add_parser("tamper", help=tamper.__doc__)
     tampered.add_argument("--count", type=int, default=tamper.COUNT, help="copies")
+    agreed = parts.add_parser("agreement", help=agreement.__doc__)
+    agreed.add_argument("--corpus", type=Path, required=True, help="folder with index.json and its files")
     for part in parts.choices.values():
         part.add_argument("--out", type=Path, required=True, help="folder for results; a run goes on there")
     return parser.parse_args(argv)
@@ -24,4 +26,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one part. Returns 0 when its bar is met, else 1."""
     args = parse(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    return 0 if tamper.run(args.out, args.count)["made_here"] == 0 else 1
+    met: bool = _PARTS[args.part](args)
+    return 0 if met else 1
+
+
+def _tamper(args: argparse.Namespace) -> bool:
+    return bool(tamper.run(args.out, args.count)["made_here"] == 0)
+
+
+def _agreement(args: argparse.Namespace) -> bool:
+    summary = agreement.run(args.out, args.corpus)
+    return bool(summary["share"] >= agreement.RECORDED_SHARE and not summary["unexplained"])
+
+
+_PARTS = {"tamper": _tamper, "agreement": _agreement}

@@ -10,7 +10,11 @@ from typing import Any
 import encypher_c2pa
 import pytest
 
+from bench.provenance.agreement import DIFFERENCES, RECORDED_SHARE, compare_readers
 from provenance import DevAuthority, ManifestFacts, SigningKey, TrustAnchors, sign_asset
+from tests.provenance.conftest import SHARED
+
+FOLDER = SHARED / "c2pa"
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +62,24 @@ def test_it_sees_the_flipped_byte_too(
     content[content.index(b"mdat") + 100] ^= 1
     signed.path.write_bytes(bytes(content))
     assert _verify(signed.path, None)["validation_state"] == "Invalid"
+
+
+@pytest.mark.skipif(not FOLDER.exists(), reason=f"no C2PA corpus at {FOLDER}")
+def test_the_two_readers_agree_as_often_as_recorded_and_every_difference_is_explained() -> None:
+    rows = compare_readers(FOLDER)
+    different = {row.file for row in rows if not row.agree}
+    assert len(rows) == 58
+    assert 1 - len(different) / len(rows) >= RECORDED_SHARE
+    assert different == set(DIFFERENCES)
+
+
+@pytest.mark.skipif(not FOLDER.exists(), reason=f"no C2PA corpus at {FOLDER}")
+def test_every_file_has_one_line_of_plain_words() -> None:
+    lines = {row.file: row.words for row in compare_readers(FOLDER)}
+    assert all(len(line) > 20 and "\n" not in line and "no words" not in line for line in lines.values())
+    assert lines["contentauth__E-sig-CA.jpg"].startswith(
+        "Credentials do not hold: the signature does not fit"
+    )
+    assert "stored elsewhere" in lines["contentauth__cloud.jpg"]
+    assert "AI took part" in lines["microsoft__bing_creator_cloud_surfing_puppy.jpg"]
+    assert len(set(lines.values())) > 12
