@@ -1,14 +1,16 @@
 """The gazetteer: every entry of every list, found in a text in whatever disguise, in one pass.
 
-All entries are strings of letters in one Aho-Corasick automaton (Aho and Corasick 1975), people also with
-their names in other orders, all also with repeated letters written once. What the automaton finds is
-confirmed letter by letter against the entry, and must begin and end where tokens do. Misspelt names come
-from `guard.fuzzy`, names in other alphabets from their sounds.
+Words are strings of letters in an Aho-Corasick automaton (Aho and Corasick 1975); people, of whom there may
+be hundreds of thousands, are in an index of hashes (`guard.keys`), also with their names in other orders; all
+are there with repeated letters written once too. What is found is confirmed letter by letter against the
+entry, and must begin and end where tokens do. Misspelt names come from `guard.fuzzy`, names in other
+alphabets from their sounds (`guard.sound`).
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,29 +18,25 @@ from functools import cache
 from importlib.resources import files
 
 import ahocorasick
-from rapidfuzz.distance import Levenshtein
 
 from guard.fuzzy import FuzzyIndex
+from guard.keys import MAX_KEY_LETTERS, KeyIndex
 from guard.model import Certainty, EntryList
+from guard.sound import MAX_WORDS, SoundIndex, romanise, sounds, sounds_like
 from guard.views import (
     LEET_SYMBOLS,
     UNSPACED,
     Reading,
     Symbols,
     collapse,
-    consonants,
     hidden_text,
     read,
-    romanise,
     same_letter,
-    sounds,
     to_classes,
 )
 
 MIN_REJOINED_LETTERS = 7  # letters of an entry whose words may be parted or joined at will
 MIN_SPACED_LETTERS = 3  # letters of an entry written l e t t e r by letter
-MIN_CONSONANTS = 3  # consonants of a name that is looked up by its sound
-MIN_SOUND_SIMILARITY = 0.7  # of the sounds with vowels, 1 is equal
 _MAX_ORDERED_WORDS = 6  # words of a name that is tried in other orders
 _SUFFIXES = frozenset({"jr", "sr"})
 _WORD = re.compile(r"\S+")
@@ -69,6 +67,15 @@ class _Owner:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A word, its letters for the search, and those with repeated ones written once."""
+
+    word: str
+    classes: str
+    once: str
+
+
 @cache
 def common_words() -> frozenset[str]:
     """Returns everyday English words, which are not taken for misspelt names."""
@@ -89,48 +96,50 @@ class Gazetteer:
 
     def __init__(self, lists: Iterable[EntryList]) -> None:
         self._owners: list[_Owner] = []
-        self._names: list[str] = []  # words with a space between
+        self._names: list[tuple[str, ...]] = []  # words
         self._owner_of: list[int] = []
         self._open: set[int] = set()  # names that any ending may follow
         self._same_key: dict[int, list[int]] = {}
         self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
-        people: list[int] = []
-        for entries in lists:
-            people += self._add_list(entries)
+        self._forms: dict[str, _Form] = {}  # of the words of people's names, while building
+        self._keys = KeyIndex(key for entries in lists for key in self._add_list(entries))
+        self._forms = {}
         self._automaton.make_automaton()
-        self._fuzzy = FuzzyIndex([(n, tuple(self._names[n].split())) for n in people])
-        self._by_sound = _sound_index(self._names, people)
+        people = [n for n, owner in enumerate(self._owner_of) if self._owners[owner].kind == "mentions"]
+        named = [(n, self._names[n]) for n in people]
+        self._fuzzy = FuzzyIndex(named)
+        self._by_sound = SoundIndex(named)
 
     def __len__(self) -> int:
         return len(self._owners)
 
     # ------------------------------------------------------------ building
 
-    def _add_list(self, entries: EntryList) -> Iterator[int]:
-        kind = "mentions" if entries.kind == "people" else "words"
+    def _add_list(self, entries: EntryList) -> Iterator[tuple[str, int]]:
+        """Adds a list; yields the keys of people, and puts those of words into the automaton."""
+        people = entries.kind == "people"
+        kind = sys.intern("mentions" if people else "words")
         for entry in entries.entries:
-            owner = len(self._owners)
             self._owners.append(_Owner(entries.name, entry.id, kind))
             for words in dict.fromkeys(v for name in entry.names for v in _variants(name, kind)):
-                number = self._add_name(words, owner, orders=kind == "mentions")
-                if kind == "mentions":
-                    yield number
-                elif entry.names[0].endswith("*"):
+                number = len(self._names)
+                forms = [self._form(word) for word in words]
+                self._names.append(tuple(form.word for form in forms))
+                self._owner_of.append(len(self._owners) - 1)
+                if not people and entry.names[0].endswith("*"):
                     self._open.add(number)
+                for key, code in _keys(number, forms, people):
+                    if people and len(key) <= MAX_KEY_LETTERS:
+                        yield key, code
+                    else:
+                        self._add_key(key, code)
 
-    def _add_name(self, words: tuple[str, ...], owner: int, *, orders: bool) -> int:
-        number = len(self._names)
-        self._names.append(" ".join(words))
-        self._owner_of.append(owner)
-        rotations = len(words) if orders and len(words) <= _MAX_ORDERED_WORDS else 1
-        keys = [to_classes(word) for word in words]
-        once = [_collapsed(key) for key in keys]
-        for rotation in range(rotations):
-            code = number << _NAME_SHIFT | rotation << _ROTATION_SHIFT
-            self._add_key("".join(keys[rotation:] + keys[:rotation]), code)
-            if once != keys:
-                self._add_key("".join(once[rotation:] + once[:rotation]), code | 1)
-        return number
+    def _form(self, word: str) -> _Form:
+        form = self._forms.get(word)
+        if form is None:
+            classes = to_classes(word)
+            form = self._forms[word] = _Form(word, classes, _collapsed(classes))
+        return form
 
     def _add_key(self, key: str, code: int) -> None:
         first = self._automaton.get(key, -1)
@@ -161,18 +170,24 @@ class Gazetteer:
         return _number_words(text, _surest(found)) if found else []
 
     def _exact(self, view: Reading, reading: Reading) -> Iterator[Match]:
-        if not view.letters or not len(self._automaton):
+        for last, code in self._candidates(view):
+            match = self._confirm(code, last, view, reading)
+            if match:
+                yield match
+
+    def _candidates(self, view: Reading) -> Iterator[tuple[int, int]]:
+        if not view.letters:
             return
-        for last, first_code in self._automaton.iter(view.classes):
-            for code in (first_code, *self._same_key.get(first_code, ())):
-                match = self._confirm(code, last, view, reading)
-                if match:
-                    yield match
+        yield from self._keys.find(view.classes, view.starts, view.ends)
+        if len(self._automaton):
+            for last, first_code in self._automaton.iter(view.classes):
+                for code in (first_code, *self._same_key.get(first_code, ())):
+                    yield last, code
 
     def _confirm(self, code: int, last: int, view: Reading, reading: Reading) -> Match | None:
         """Returns the match of a code that ends at letter `last` of `view`, or None where it is chance."""
         number, rotation = code >> _NAME_SHIFT, (code >> _ROTATION_SHIFT) & 7
-        words = self._names[number].split()
+        words = self._names[number]
         words = words[rotation:] + words[:rotation]
         length = sum(len(_collapsed(to_classes(w))) if code & 1 else len(w) for w in words)
         first = last - length + 1
@@ -209,13 +224,13 @@ class Gazetteer:
         pieces = [reading.text[begin:end] for begin, end in spans]
         foreign = [not piece.isascii() and not UNSPACED.search(piece) for piece in pieces]
         spelt = [sounds("".join(filter(str.isalnum, romanise(piece)))) for piece in pieces]
-        for size in range(1, 5):
+        for size in range(1, MAX_WORDS + 1):
             for i in range(len(pieces) - size + 1):
                 if not all(foreign[i : i + size]):
                     continue
-                key = hash(" ".join(consonants(word) for word in spelt[i : i + size]))
-                for number in self._by_sound.get(key, ()):
-                    if _sounds_like(spelt[i : i + size], self._names[number].split()):
+                heard = spelt[i : i + size]
+                for number in self._by_sound.find(heard):
+                    if sounds_like(heard, self._names[number]):
                         span = (spans[i][0], spans[i + size - 1][1])
                         yield self._match(number, span, ["transliteration"], Certainty.LIKELY)
 
@@ -245,6 +260,17 @@ def _variants(name: str, kind: str) -> Iterator[tuple[str, ...]]:
         short = tuple(word for word in words if len(word) > 1 and word not in _SUFFIXES)
         if len(short) >= 2:
             yield short
+
+
+def _keys(number: int, forms: Sequence[_Form], people: bool) -> Iterator[tuple[str, int]]:
+    """Yields keys and codes of a name: as it is and with letters written once; of people in other orders."""
+    keys = [form.classes for form in forms]
+    once = [form.once for form in forms]
+    for rotation in range(len(forms) if people and len(forms) <= _MAX_ORDERED_WORDS else 1):
+        code = number << _NAME_SHIFT | rotation << _ROTATION_SHIFT
+        yield "".join(keys[rotation:] + keys[:rotation]), code
+        if once != keys:
+            yield "".join(once[rotation:] + once[:rotation]), code | 1
 
 
 def _collapsed(word: str) -> str:
@@ -329,27 +355,3 @@ def _number_words(text: str, found: list[Match]) -> list[Match]:
         replace(m, first_word=bisect_right(starts, m.start) - 1, last_word=bisect_left(starts, m.end) - 1)
         for m in found
     ]
-
-
-def _sound_index(names: Sequence[str], people: Iterable[int]) -> dict[int, list[int]]:
-    """Returns the numbers of names by the hash of their consonants, once with each sound of c."""
-    heard: dict[str, tuple[str, str]] = {}  # names share words
-    index: dict[int, list[int]] = {}
-    for number in people:
-        words = names[number].split()
-        for word in words:
-            if word not in heard:
-                heard[word] = consonants(sounds(word)), consonants(sounds(word, soft_c=True))
-        for key in {" ".join(heard[word][soft] for word in words) for soft in (0, 1)}:
-            if len(key) - len(words) + 1 >= MIN_CONSONANTS and key.isascii():
-                index.setdefault(hash(key), []).append(number)
-    return index
-
-
-def _sounds_like(heard: Sequence[str], name: Sequence[str]) -> bool:
-    said = " ".join(heard)
-    return any(
-        Levenshtein.normalized_similarity(said, " ".join(sounds(word, soft) for word in name))
-        >= MIN_SOUND_SIMILARITY
-        for soft in (False, True)
-    )

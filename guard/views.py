@@ -23,8 +23,6 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 
-from anyascii import anyascii
-
 _SEPARATOR = " "
 LEET_SYMBOLS = {"@": "a", "$": "s", "€": "e", "£": "l", "¥": "y", "¢": "c", "!": "i", "|": "i", "+": "t"}
 _PUNCTUATION = frozenset("!+")  # a letter only inside a word, or where all symbols are
@@ -250,42 +248,3 @@ def collapse(reading: Reading) -> Reading | None:
 def hidden_text(text: str) -> str:
     """Returns what is written in Unicode's invisible tag characters (deprecated in Unicode 5.1), or ""."""
     return " ".join("".join(chr(ord(c) - 0xE0000) for c in run) for run in _TAGS.findall(text))
-
-
-# ---------------------------------------------------------------- sounds
-
-_SOUNDS = (
-    (re.compile("shch|sch|sh"), "s"),
-    (re.compile("dzh|zh|dj|j"), "j"),
-    (re.compile("kh"), "h"),
-    (re.compile("tch|ch|ck|ts|q|k"), "k"),
-    (re.compile("ph|f"), "p"),
-    (re.compile("x"), "ks"),
-    (re.compile("w"), "v"),
-    (re.compile("z"), "s"),
-    (re.compile("h"), ""),
-)
-_VOWELS = re.compile("[aeiouy]")
-_RUNS = re.compile(r"(.)\1+")
-
-
-def sounds(word: str, soft_c: bool = False) -> str:
-    """Returns a word of Latin letters as it sounds when written in another alphabet and back; c is k or s."""
-    word = word.lower()
-    for pattern, sound in _SOUNDS[:4]:
-        word = pattern.sub(sound, word)
-    word = word.replace("c", "s" if soft_c else "k")
-    for pattern, sound in _SOUNDS[4:]:
-        word = pattern.sub(sound, word)
-    return _RUNS.sub(r"\1", word)
-
-
-def consonants(word: str) -> str:
-    """Returns the sounds without vowels."""
-    return _RUNS.sub(r"\1", _VOWELS.sub("", word))
-
-
-@lru_cache(maxsize=1 << 14)
-def romanise(word: str) -> str:
-    """Returns a word of any script in Latin letters (anyascii), lower case."""
-    return anyascii(word).lower()

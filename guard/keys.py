@@ -1,0 +1,114 @@
+"""Strings by hash: a list of hundreds of thousands of names in a few megabytes, looked up by numpy.
+
+What stands between the start of one token and the end of another is hashed as a polynomial in the letters,
+modulo 2**64 (Karp and Rabin 1987): with the sum `S[i] = c[0] B^0 + ... + c[i-1] B^(i-1)`, the letters from a
+to b have the hash `(S[b] - S[a]) B^-a`, so that every such piece of a text costs a few operations whatever
+its length. Equal hashes are candidates; the caller compares the letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_KEY_LETTERS = 48  # letters of a key; bounds the pieces that are looked up per token
+_PREFIX_LETTERS = 5  # most tokens begin like no name, and are not looked at further
+_BASE = 0x9E3779B97F4A7C15
+_INVERSE = pow(_BASE, -1, 1 << 64)
+_MIX = np.uint64(0xD6E8FEB86659FD93)
+_FILTER_BITS = 21
+_CHUNK = 1 << 13  # keys hashed at once while building, a few megabytes
+
+Hashes = NDArray[np.uint64]
+
+
+class KeyIndex:
+    """An immutable multimap from strings to codes (non-negative integers below 2**31)."""
+
+    def __init__(self, keys: Iterable[tuple[str, int]]) -> None:
+        """Indexes `keys`, each a string of 1 to `MAX_KEY_LETTERS` letters and its code."""
+        hashes, prefixes, lengths = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)], {0}
+        numbers = [np.empty(0, np.int32)]
+        remaining = iter(keys)
+        while chunk := list(islice(remaining, _CHUNK)):
+            words = [key for key, _ in chunk]
+            sizes = np.fromiter(map(len, words), np.int64, len(words))
+            begins = np.cumsum(sizes) - sizes
+            text = _Text("".join(words))
+            hashes.append(text.hashes(begins, begins + sizes))
+            prefixes.append(text.hashes(begins, begins + np.minimum(sizes, _PREFIX_LETTERS)))
+            numbers.append(np.fromiter((code for _, code in chunk), np.int32, len(chunk)))
+            lengths.update(sizes.tolist())
+        unsorted = np.concatenate(hashes)
+        order = np.argsort(unsorted)
+        self._hashes, self._codes = unsorted[order], np.concatenate(numbers)[order]
+        self._max_letters = max(lengths)
+        self._prefixes = np.zeros(1 << _FILTER_BITS, np.bool_)
+        self._prefixes[_slots(np.concatenate(prefixes))] = True
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def find(self, letters: str, starts: bytearray, ends: bytearray) -> Iterator[tuple[int, int]]:
+        """Yields (number of the last letter, code) of keys that may be in `letters`.
+
+        A piece begins where `starts` is 1 and ends where `ends` is 1; both have one byte per letter.
+        """
+        if not len(self._codes) or not letters:
+            return
+        text = _Text(letters)
+        begins = np.frombuffer(starts, np.uint8).nonzero()[0]
+        lasts = np.frombuffer(ends, np.uint8).nonzero()[0]
+        reach = np.where(self._promising(text, begins, len(letters)), self._max_letters, _PREFIX_LETTERS - 1)
+        low = lasts.searchsorted(begins)
+        counts = lasts.searchsorted(begins + reach) - low
+        total = int(counts.sum())
+        first = np.repeat(begins, counts)
+        offset = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+        last = lasts[np.repeat(low, counts) + offset]
+        hashes = text.hashes(first, last + 1)
+        places = self._hashes.searchsorted(hashes)
+        hits = (self._hashes[np.minimum(places, len(self._hashes) - 1)] == hashes).nonzero()[0]
+        for hit in hits.tolist():
+            yield from self._codes_at(int(places[hit]), int(last[hit]))
+
+    def _codes_at(self, place: int, last: int) -> Iterator[tuple[int, int]]:
+        wanted = self._hashes[place]
+        while place < len(self._hashes) and self._hashes[place] == wanted:
+            yield last, int(self._codes[place])
+            place += 1
+
+    def _promising(self, text: _Text, begins: NDArray[np.int64], letters: int) -> NDArray[np.bool_]:
+        ends = np.minimum(begins + _PREFIX_LETTERS, letters)
+        return np.asarray(self._prefixes[_slots(text.hashes(begins, ends))])
+
+
+def _slots(hashes: Hashes) -> NDArray[np.int64]:
+    return np.asarray((hashes * _MIX) >> np.uint64(64 - _FILTER_BITS), np.int64)
+
+
+class _Text:
+    """The sums of a text, from which the hash of any piece of it follows."""
+
+    def __init__(self, letters: str) -> None:
+        codes = np.frombuffer(letters.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+        size = 1 << max(10, len(codes).bit_length())
+        self._shifts = _powers(_INVERSE, size)
+        self._sums = np.zeros(len(codes) + 1, np.uint64)
+        np.cumsum(codes * _powers(_BASE, size)[: len(codes)], out=self._sums[1:])
+
+    def hashes(self, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Hashes:
+        """Returns the hashes of the pieces from `begins` to `ends` (exclusive)."""
+        return np.asarray((self._sums[ends] - self._sums[begins]) * self._shifts[begins])
+
+
+@cache
+def _powers(base: int, size: int) -> Hashes:
+    """Returns the powers 0 to `size` - 1 of `base` modulo 2**64."""
+    factors = np.full(size, base, np.uint64)
+    factors[0] = 1
+    return np.cumprod(factors, dtype=np.uint64)
