@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from guard.engine import Guard
 from guard.errors import BundleError, PolicyError
 from guard.lint import IssueSeverity, lint_policy
-from guard.loader import list_files, load_policy, parse_policy
+from guard.loader import parse_policy, read_policy
 from guard.model import Policy
 from guard.testing import run_tests
 
@@ -33,15 +33,16 @@ _POLICY = "policy.yaml"
 
 
 def sign_bundle(policy_path: Path, target: Path, key: Ed25519PrivateKey) -> Policy:
-    """Writes the policy at `policy_path` and its lists, signed, to `target`; returns the policy.
+    """Writes the policy at `policy_path` with its lists and all it extends, signed, to `target`.
+
+    Returns the policy.
 
     Raises `PolicyError` where the policy does not load, `BundleError` where lint finds an error or a test
     fails.
     """
-    policy = load_policy(policy_path)
+    policy, read = read_policy(policy_path)
     _require_good(policy)
-    files = {_POLICY: policy_path.read_bytes()}
-    files |= {name: (policy_path.parent / name).read_bytes() for name in list_files(policy)}
+    files = {_POLICY if name == policy_path.name else name: data for name, data in read.items()}
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     manifest = {"format": BUNDLE_FORMAT, "policy": policy.label, "digest": policy.digest, "files": sums}
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()

@@ -22,17 +22,21 @@ from guard.model import (
     POINTS,
     EntryList,
     Face,
+    Mentions,
     Mode,
     Policy,
+    Role,
     Rule,
     Stage,
     leaves,
     list_of,
 )
 from guard.names import Gazetteer
+from guard.patterns import PatternSet
 from guard.pictures import LazyPictures
 from guard.request import GuardRequest, Text
 from guard.rules import Facts, Sighting, View, describe, fires, parts_of, union, view_for
+from guard.style import is_style
 from guard.verdict import Verdicts, compose, error_finding, gravity, guard_finding, uuid7
 
 MAX_TEXT_CHARACTERS = 20_000  # one text; the longest prompt that a text encoder reads is about 2,000
@@ -66,8 +70,10 @@ class Guard:
         self._clock = clock
         self._token_bytes = token_bytes
         self._handle_key = handle_key
-        self._gazetteer = Gazetteer(_used_lists(policy))
+        self._gazetteer = Gazetteer(_used_lists(policy, "people", "words"))
+        self._patterns = PatternSet(_used_lists(policy, "patterns"))
         self._digests = _digest_lists(policy)
+        self._by_role = _lists_by_role(policy)
 
     def with_backends(self, faces: FaceBackend | None, consents: ConsentVerifier | None) -> Guard:
         """Returns a guard with the same compiled policy and other backends."""
@@ -114,18 +120,29 @@ class Guard:
         """Reads the texts of `request` once for all rules; pictures are looked at when a rule asks."""
         sightings: dict[str, list[Sighting]] = {}
         for index, text in enumerate(request.all_texts()):
-            for match in self._gazetteer.scan(text.value):
-                evidence = Evidence(
-                    match.kind, text.role, index, match.certainty, match.view, match.start, match.end,
-                    match.list, match.entry,
-                )  # fmt: skip
-                sightings.setdefault(match.list, []).append(
-                    Sighting(evidence, match.first_word, match.last_word)
-                )
+            for sighting in self._read(index, text):
+                sightings.setdefault(sighting.evidence.list, []).append(sighting)
         pictures = LazyPictures(request, self._faces, self._consents, self._clock)
         roles = tuple(picture.role for picture in request.pictures)
         adapters = tuple(adapter.sha256 for adapter in request.adapters)
         return Facts(sightings, pictures, roles, adapters, self._digests)
+
+    def _read(self, index: int, text: Text) -> Iterator[Sighting]:
+        """Yields what the lists and patterns of the policy see in one text."""
+        for match in self._gazetteer.scan(text.value):
+            evidence = Evidence(
+                match.kind, text.role, index, match.certainty, match.view, match.start, match.end,
+                match.list, match.entry,
+            )  # fmt: skip
+            role = None
+            if match.list in self._by_role:
+                role = Role.STYLE if is_style(text.value, match.start, match.end) else Role.SUBJECT
+            yield Sighting(evidence, match.first_word, match.last_word, role)
+        for hit in self._patterns.scan(text.value):
+            evidence = Evidence(
+                "pattern", text.role, index, hit.certainty, hit.view, hit.start, hit.end, hit.list, hit.entry
+            )
+            yield Sighting(evidence, hit.first_word, hit.last_word)
 
     def _refusal(self, request: GuardRequest) -> Finding | None:
         """Returns why the request cannot even be judged, or None."""
@@ -195,10 +212,17 @@ class Guard:
         return hmac.new(self._handle_key, message, hashlib.sha256).hexdigest()
 
 
-def _used_lists(policy: Policy) -> list[EntryList]:
+def _used_lists(policy: Policy, *kinds: str) -> list[EntryList]:
     active = [rule for rule in policy.rules if rule.mode is not Mode.OFF]
     names = {list_of(condition) for condition in conditions_of(active)}
-    return [policy.lists[name] for name in sorted(names)]
+    return [policy.lists[name] for name in sorted(names) if policy.lists[name].kind in kinds]
+
+
+def _lists_by_role(policy: Policy) -> frozenset[str]:
+    """Returns the lists of which some rule asks what the names are there for."""
+    return frozenset(
+        leaf.mentions for leaf in conditions_of(policy.rules) if isinstance(leaf, Mentions) and leaf.role
+    )
 
 
 def _digest_lists(policy: Policy) -> dict[str, frozenset[str]]:

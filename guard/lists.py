@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
 from typing import Protocol
 
 from guard.errors import Location, Problem
 from guard.language import MAX_ITEM_CHARACTERS, ListDraft
 from guard.model import Entry, EntryList
+from guard.patterns import pattern_fault
 from guard.schema import Report
+from guard.sources import PolicyFiles
 
-LIST_KINDS = ("people", "words", "digests")
-MAX_LIST_BYTES = 64 * 2**20  # one list file; 150,000 people with aliases take about 20 MB
 _DIGEST = re.compile("[0-9a-f]{64}")
 MAX_LIST_ENTRIES = 500_000  # all lists of a policy; bounds the memory of the automaton
 
@@ -28,34 +26,12 @@ class Digest(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ListFiles:
-    """Where list files come from: given contents by name, or else a folder."""
-
-    folder: Path | None
-    contents: Mapping[str, bytes] | None
-
-    def read(self, file: str) -> bytes | str:
-        """Returns the bytes of a file, or what is wrong with it."""
-        if ".." in PurePosixPath(file).parts:
-            return "leaves the policy's folder"
-        if self.contents is not None:
-            return self.contents.get(file, "is not in the bundle")
-        if self.folder is None:
-            return "cannot be found: this policy was not read from a folder"
-        path = self.folder / file
-        try:
-            if path.stat().st_size > MAX_LIST_BYTES:
-                return f"is larger than {MAX_LIST_BYTES:,} bytes"
-            return path.read_bytes()
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
-
-
 class ListReader:
     """Turns a list as written into entries; problems in a list file name that file's line."""
 
-    def __init__(self, name: str, draft: ListDraft, report: Report, files: ListFiles, digest: Digest) -> None:
+    def __init__(
+        self, name: str, draft: ListDraft, report: Report, files: PolicyFiles, digest: Digest
+    ) -> None:
         self._name = name
         self._draft = draft
         self._report = report
@@ -72,11 +48,20 @@ class ListReader:
             entries = list(self._from_file(draft.file))
         if draft.kind == "digests" and not all(_DIGEST.fullmatch(entry.names[0]) for entry in entries):
             self._report.add(draft.at, f"list {self._name!r}: digests are 64 characters of 0-9 and a-f")
+        if draft.kind == "patterns":
+            self._check_patterns(entries)
         if len(entries) > MAX_LIST_ENTRIES:
             self._report.add(draft.at, f"list {self._name!r} has more than {MAX_LIST_ENTRIES:,} entries")
         return EntryList(
             self._name, draft.kind, tuple(entries), draft.at, draft.source, draft.licence, draft.file
         )
+
+    def _check_patterns(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if fault := pattern_fault(entry.names[0]):
+                self._report.add(
+                    self._draft.at, f"list {self._name!r}: the pattern {entry.names[0]!r} {fault}"
+                )
 
     def _from_file(self, file: str) -> Iterator[Entry]:
         content = self._files.read(file)
@@ -115,7 +100,7 @@ class ListReader:
         ]
         if not names or len(good) != len(names):
             return 'expected {"name": "...", "aliases": ["..."], "id": "..."}; id and aliases may be left out'
-        return Entry(str(row.get("id", f"{self._name}:{number}")), tuple(good))
+        return Entry(str(row.get("id") or f"{self._name}:{number}"), tuple(good))
 
 
 def _is_person(row: object) -> bool:

@@ -15,6 +15,8 @@ from guard.model import (
     Consent,
     Face,
     Leaf,
+    Mentions,
+    Role,
     Rule,
     TextCondition,
     leaves,
@@ -43,6 +45,7 @@ class Sighting:
     evidence: Evidence
     first_word: int
     last_word: int
+    role: Role | None = None  # of a name, where a rule asks for it
 
     def words_to(self, other: Sighting) -> int | None:
         """Returns how many words lie between the two, or None where they are in different texts."""
@@ -87,8 +90,13 @@ class View:
         found = self.facts.sightings.get(list_of(leaf))
         if not found:
             return []
+        role = leaf.role if isinstance(leaf, Mentions) else None
         certain = [
-            s for s in found if s.evidence.certainty.rank >= leaf.certainty.rank and s not in self.exempted
+            s
+            for s in found
+            if s.evidence.certainty.rank >= leaf.certainty.rank
+            and role in (None, s.role)
+            and s not in self.exempted
         ]
         if leaf.within is None:
             return certain
@@ -177,7 +185,8 @@ def describe(condition: Condition) -> str:
             return f"adapter: {state} in {name}"
         case _:
             within = f" within {condition.within} words" if condition.within else ""
-            return f"{kind_of(condition)}: {list_of(condition)}{within}"
+            role = f" as {condition.role}" if isinstance(condition, Mentions) and condition.role else ""
+            return f"{kind_of(condition)}: {list_of(condition)}{role}{within}"
 
 
 def parts_of(condition: Condition) -> tuple[Condition, ...]:

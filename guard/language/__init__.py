@@ -3,7 +3,20 @@
 The sentences end up in the JSON Schema, where an editor shows them while a policy is written.
 """
 
-from guard.language.policy import POLICY, ListDraft, PolicyDraft, policy_json_schema
+from guard.language.lists import LIST_KINDS, ListDraft
+from guard.language.overrides import ListOverride, Override, RuleOverride
+from guard.language.policy import POLICY, Base, PolicyDraft, policy_json_schema
 from guard.language.words import MAX_ITEM_CHARACTERS
 
-__all__ = ["MAX_ITEM_CHARACTERS", "POLICY", "ListDraft", "PolicyDraft", "policy_json_schema"]
+__all__ = [
+    "LIST_KINDS",
+    "MAX_ITEM_CHARACTERS",
+    "POLICY",
+    "Base",
+    "ListDraft",
+    "ListOverride",
+    "Override",
+    "PolicyDraft",
+    "RuleOverride",
+    "policy_json_schema",
+]

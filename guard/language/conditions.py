@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from guard.language.words import certainty, certainty_key, digest_list, people_list, within_key, word_list
-from guard.model import AdapterFile, AllOf, AnyOf, Condition, Consent, Face, Mentions, Words
+from guard.language.words import (
+    certainty,
+    certainty_key,
+    digest_list,
+    pattern_list,
+    people_list,
+    within_key,
+    word_list,
+)
+from guard.model import AdapterFile, AllOf, AnyOf, Condition, Consent, Face, Mentions, Pattern, Role, Words
 from guard.schema import Choice, Key, ListOf, Record, Shared, Spec, Word
 
 _words = Record(
@@ -20,6 +28,19 @@ _mentions = Record(
     Mentions,
     {
         "mentions": Key(people_list, "A text names one of these people.", required=True),
+        "certainty": certainty_key,
+        "within": within_key,
+        "as": Key(
+            Word("a role", {role.value: role for role in Role}),
+            "Only names in this role; subject: who is shown; style: whose style is borrowed.",
+        ),
+    },
+)
+_pattern = Record(
+    "a `pattern` condition",
+    Pattern,
+    {
+        "pattern": Key(pattern_list, "A text has a piece that fits one of these patterns.", required=True),
         "certainty": certainty_key,
         "within": within_key,
     },
@@ -72,6 +93,7 @@ CONDITION_GRAMMAR: Spec[Condition] = Choice[Condition](
         "any": _any,
         "words": _words,
         "mentions": _mentions,
+        "pattern": _pattern,
         "face": _face,
         "consent": _consent,
         "adapter": _adapter,

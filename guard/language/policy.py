@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from guard import source as tree
 from guard.errors import Location
 from guard.language.conditions import CONDITION_GRAMMAR
+from guard.language.lists import LIST, ListDraft
+from guard.language.overrides import OVERRIDE, Override
 from guard.language.rules import RULE
 from guard.language.tests import POLICY_TEST
-from guard.language.words import IDENTIFIER, item
+from guard.language.words import IDENTIFIER, strictness
 from guard.model import CaseTest, Rule, Stage
-from guard.schema import JsonSchema, Key, ListOf, MapOf, Record, Text, Word
+from guard.schema import FAILED, Failed, JsonSchema, Key, ListOf, MapOf, Record, Report, Text, Word
 
 
 @dataclass(frozen=True)
-class ListDraft:
-    """A list as written: items in the policy, or the name of a file beside it."""
+class Base:
+    """A policy that this one extends: the name of a shipped one, or a file beside this one."""
 
-    kind: str
+    name: str
     at: Location
-    items: tuple[str, ...] = ()
-    file: str | None = None
-    source: str = ""
-    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,32 +31,33 @@ class PolicyDraft:
 
     policy: str
     version: str
-    rules: tuple[Rule, ...]
     at: Location
+    rules: tuple[Rule, ...] = ()
     description: str = ""
-    lists: Mapping[str, ListDraft] | None = None
+    lists: Mapping[str, ListDraft] = field(default_factory=dict)
     unchecked_stages: tuple[Stage, ...] = ()
     tests: tuple[CaseTest, ...] = ()
+    strictness: int | None = None
+    extends: tuple[Base, ...] = ()
+    overrides: tuple[Override, ...] = ()
 
 
-_list = Record(
-    "a list",
-    ListDraft,
-    {
-        "kind": Key(
-            Word("a kind of list", {"people": "people", "words": "words", "digests": "digests"}),
-            "people: names, in any order, misspelt; words: words and phrases; digests: SHA-256.",
-            required=True,
-        ),
-        "items": Key(ListOf("entries", item), "The entries. In a words list, `behead*` matches any ending."),
-        "file": Key(
-            Text("a file name", r"[A-Za-z0-9][A-Za-z0-9._/-]*\.(jsonl|txt)", 200),
-            "A .jsonl or .txt file beside the policy.",
-        ),
-        "source": Key(Text("a source"), "Where the entries come from."),
-        "licence": Key(Text("a licence"), "Under which licence they may be passed on."),
-    },
-)
+class _Base:
+    """Reads the name of a policy together with its place."""
+
+    _name = Text(
+        "a shipped policy such as assay.default, or a file such as base.yaml",
+        rf"{IDENTIFIER}(\.{IDENTIFIER})*|[A-Za-z0-9][A-Za-z0-9._/-]*\.yaml",
+        200,
+    )
+
+    def read(self, node: tree.Node, report: Report) -> Base | Failed:
+        name = self._name.read(node, report)
+        return FAILED if name is FAILED else Base(name, node.at)
+
+    def json_schema(self) -> JsonSchema:
+        return self._name.json_schema()
+
 
 POLICY: Record[PolicyDraft] = Record(
     "a policy",
@@ -73,15 +73,24 @@ POLICY: Record[PolicyDraft] = Record(
             "Raise it with every change.",
             required=True,
         ),
+        "extends": Key(
+            ListOf("policies", _Base()),
+            "Policies whose rules and lists this one takes over: shipped ones by name, others by file name.",
+        ),
+        "overrides": Key(
+            ListOf("overrides", OVERRIDE), "What is different in the rules and lists that were taken over."
+        ),
+        "strictness": Key(strictness, "1 (the default) to 4; rules with a higher strictness are left out."),
         "description": Key(Text("a description"), "What the policy is for."),
         "unchecked_stages": Key(
             ListOf("stages", Word("a stage", {stage.value: stage for stage in Stage})),
             "Stages left unchecked on purpose. Any other stage without rules is refused.",
         ),
-        "lists": Key(MapOf("lists by name", IDENTIFIER, _list), "Lists of people and of words, by name."),
-        "rules": Key(ListOf("rules", RULE), "The rules.", required=True),
+        "lists": Key(MapOf("lists by name", IDENTIFIER, LIST), "Lists of people and of words, by name."),
+        "rules": Key(ListOf("rules", RULE), "The rules."),
         "tests": Key(ListOf("tests", POLICY_TEST), "What the whole policy must block and allow."),
     },
+    one_of=("rules", "extends"),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guard.language.conditions import CONDITION, conditions
 from guard.language.tests import TEST
-from guard.language.words import identifier, reason
+from guard.language.words import identifier, reason, strictness
 from guard.model import Action, Mode, Outcome, Rule, RuleException, Severity, Stage
 from guard.schema import Key, ListOf, MapOf, Record, Text, Word, day
 
@@ -44,6 +44,9 @@ RULE = Record(
         "mode": Key(
             Word("a mode", {mode.value: mode for mode in Mode}),
             "off; shadow: only logged (the default); enforce. To enforce, a rule needs a test of each kind.",
+        ),
+        "strictness": Key(
+            strictness, "The policy's strictness, 1 to 4, from which the rule is looked at; 1 is the default."
         ),
         "when": Key(CONDITION, "What must hold for the rule to fire.", required=True),
         "unless": Key(conditions, "Exemptions: any of these keeps the rule from firing."),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from guard.model import Certainty
+from guard.model import MAX_STRICTNESS, Certainty
 from guard.reasons import REASONS, is_reason
-from guard.schema import Key, Parsed, Reference, Registered, Text, Word
+from guard.schema import Key, Parsed, Reference, Registered, Text, Whole, Word
 
 IDENTIFIER = r"[a-z0-9]+(-[a-z0-9]+)*"
 MAX_ITEM_CHARACTERS = 200  # one list entry; longer ones are sentences, which lists do not match well
@@ -17,6 +17,7 @@ def identifier(what: str) -> Text:
 people_list = Reference("people", identifier("the name of a people list"))
 digest_list = Reference("digests", identifier("the name of a list of digests"))
 word_list = Reference("words", identifier("the name of a word list"))
+pattern_list = Reference("patterns", identifier("the name of a list of patterns"))
 reason = Registered(
     Text("a reason code", r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*", 80),
     is_reason,
@@ -26,6 +27,7 @@ reason = Registered(
 item = Text("an entry", max_length=MAX_ITEM_CHARACTERS)
 certainty = Word("a certainty", {word.value: word for word in Certainty})
 distance = Parsed("a distance such as `6 words`", r"[1-9]\d{0,2} words?", lambda text: int(text.split()[0]))
+strictness = Whole("a strictness", 1, MAX_STRICTNESS)
 percent = Parsed("a share such as `95%`", r"(100|\d{1,2})%", lambda text: int(text[:-1]) / 100)
 
 certainty_key = Key(certainty, "sure: as written; likely (default): through disguises; possible: guesses.")

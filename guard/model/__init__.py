@@ -9,6 +9,7 @@ from guard.model.conditions import (
     Face,
     Leaf,
     Mentions,
+    Pattern,
     PictureCondition,
     TextCondition,
     Words,
@@ -26,12 +27,14 @@ from guard.model.rules import (
 )
 from guard.model.terms import (
     BLOCK_AT_POINTS,
+    MAX_STRICTNESS,
     POINTS,
     REVIEW_AT_POINTS,
     Action,
     Certainty,
     Mode,
     Outcome,
+    Role,
     Severity,
     Stage,
 )
@@ -46,6 +49,7 @@ from guard.model.tests import (
 
 __all__ = [
     "BLOCK_AT_POINTS",
+    "MAX_STRICTNESS",
     "POINTS",
     "REVIEW_AT_POINTS",
     "Action",
@@ -66,9 +70,11 @@ __all__ = [
     "Mentions",
     "Mode",
     "Outcome",
+    "Pattern",
     "PictureCase",
     "PictureCondition",
     "Policy",
+    "Role",
     "Rule",
     "RuleException",
     "RuleTest",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from guard.errors import Location
-from guard.model.terms import Certainty
+from guard.model.terms import Certainty, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,23 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """Holds where a text names a person of a list, in whatever disguise `certainty` allows."""
+    """Holds where a text names a person of a list, in whatever disguise `certainty` allows.
+
+    `role` (in a policy: `as`) asks for names of one role: who is shown, or whose style is borrowed.
+    """
 
     mentions: str  # name of the list
+    at: Location
+    certainty: Certainty = Certainty.LIKELY
+    within: int | None = None
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Holds where a regular expression (RE2) of a list of patterns is found in a text."""
+
+    pattern: str  # name of the list
     at: Location
     certainty: Certainty = Certainty.LIKELY
     within: int | None = None
@@ -71,9 +85,9 @@ class AnyOf:
     at: Location
 
 
-TextCondition = Words | Mentions
+TextCondition = Words | Mentions | Pattern
 PictureCondition = Face | Consent
-Leaf = Words | Mentions | Face | Consent | AdapterFile
+Leaf = Words | Mentions | Pattern | Face | Consent | AdapterFile
 Condition = Leaf | AllOf | AnyOf
 
 
@@ -89,4 +103,6 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
 
 def list_of(leaf: TextCondition) -> str:
     """Returns the name of the list that a text condition looks for."""
-    return leaf.words if isinstance(leaf, Words) else leaf.mentions
+    match leaf:
+        case Words(words=name) | Mentions(mentions=name) | Pattern(pattern=name):
+            return name

@@ -17,7 +17,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class EntryList:
-    """A list that conditions refer to by name. `kind` is `people`, `words` or `digests` (SHA-256, hex)."""
+    """A list that conditions refer to by name. `kind` is `people`, `words`, `patterns` (RE2) or `digests`
+    (SHA-256, hex)."""
 
     name: str
     kind: str

@@ -26,7 +26,10 @@ class RuleException:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, with its tests and the text that the user gets."""
+    """One rule, with its tests and the text that the user gets.
+
+    `strictness` is the lowest strictness of a policy, 1 to 4, at which the rule is looked at.
+    """
 
     id: str
     title: str
@@ -37,6 +40,7 @@ class Rule:
     reason: str
     at: Location
     mode: Mode = Mode.SHADOW
+    strictness: int = 1
     unless: tuple[Condition, ...] = ()
     on_error: Outcome = Outcome.BLOCK
     tell_user: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +60,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Rules and lists of one file. `digest` is the SHA-256 of the file and of every list file, in hex."""
+    """Rules and lists of one file, and of the policies that it extends (`bases`, by label).
+
+    `digest` is the SHA-256 of the file and of every file that it draws on, in hex. `tests` are those of the
+    file alone: what another policy promised as a whole need not hold for this one.
+    """
 
     name: str
     version: str
@@ -67,6 +75,8 @@ class Policy:
     digest: str
     at: Location
     description: str = ""
+    strictness: int = 1
+    bases: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -74,5 +84,9 @@ class Policy:
         return f"{self.name}@{self.version}"
 
     def for_stage(self, stage: Stage) -> tuple[Rule, ...]:
-        """Returns the rules that are not off at `stage`."""
-        return tuple(rule for rule in self.rules if rule.stage is stage and rule.mode is not Mode.OFF)
+        """Returns the rules that are looked at at `stage`."""
+        return tuple(rule for rule in self.rules if rule.stage is stage and self.is_active(rule))
+
+    def is_active(self, rule: Rule) -> bool:
+        """True for a rule that is not off and not stricter than the policy."""
+        return rule.mode is not Mode.OFF and rule.strictness <= self.strictness

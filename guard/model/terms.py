@@ -61,6 +61,13 @@ class Certainty(StrEnum):
         return ("possible", "likely", "sure").index(self.value)
 
 
+class Role(StrEnum):
+    """What a name is there for: `subject` is who is to be seen, `style` is whose style is borrowed."""
+
+    SUBJECT = "subject"
+    STYLE = "style"
+
+
 # The scale of the OWASP Core Rule Set (crs-setup.conf): critical 5, error 4, warning 3, notice 2; block at 5.
 POINTS: Mapping[Severity, int] = {
     Severity.CRITICAL: 5,
@@ -70,3 +77,4 @@ POINTS: Mapping[Severity, int] = {
 }
 BLOCK_AT_POINTS = 5
 REVIEW_AT_POINTS = 3
+MAX_STRICTNESS = 4  # levels as in the Core Rule Set, where they are called paranoia levels

@@ -18,6 +18,7 @@ from guard.schema.scalars import (
     Reference,
     Registered,
     Text,
+    Whole,
     Word,
     day,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Shared",
     "Spec",
     "Text",
+    "Whole",
     "Word",
     "day",
     "suggest",

@@ -64,6 +64,29 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A whole number from `low` to `high`, written plainly."""
+
+    what: str
+    low: int
+    high: int
+
+    def read(self, node: tree.Node, report: Report) -> int | Failed:
+        value = _scalar(node, report, self.what)
+        if value is FAILED:
+            return FAILED
+        plain = isinstance(node, tree.Scalar) and node.plain
+        if plain and re.fullmatch(r"0|[1-9][0-9]{0,8}", value) and self.low <= int(value) <= self.high:
+            return int(value)
+        return report.add(
+            node.at, f"expected {self.what} from {self.low} to {self.high}, found {shorten(value)!r}"
+        )
+
+    def json_schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True)
 class Reference:
     """The name of a list of one kind; whether there is one is known when the whole file has been read."""
 

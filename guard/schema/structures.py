@@ -92,11 +92,15 @@ class Key:
 
 @dataclass(frozen=True)
 class Record(Generic[T]):
-    """A mapping with known keys only. `build` takes them as keyword arguments, and the place as `at`."""
+    """A mapping with known keys only. `build` takes them as keyword arguments, and the place as `at`.
+
+    At least one of the keys `one_of` must be there, where there are any.
+    """
 
     what: str
     build: Callable[..., T]
     keys: Mapping[str, Key]
+    one_of: tuple[str, ...] = ()
 
     def read(self, node: tree.Node, report: Report) -> T | Failed:
         if not isinstance(node, tree.Mapping):
@@ -116,6 +120,8 @@ class Record(Generic[T]):
         for name, spec in self.keys.items():
             if spec.required and name not in seen and name not in meant:
                 report.add(node.at, f"{self.what} needs the key {name!r}")
+        if self.one_of and not any(name in seen or name in meant for name in self.one_of):
+            report.add(node.at, f"{self.what} needs one of the keys: {', '.join(self.one_of)}")
         return self.build(**values) if len(report.problems) == before else FAILED
 
     def _unknown(self, key: tree.Scalar, seen: Mapping[str, Location], report: Report) -> str | None:
@@ -131,7 +137,11 @@ class Record(Generic[T]):
         }
         required = [name for name, key in self.keys.items() if key.required]
         schema: JsonSchema = {"type": "object", "properties": properties, "additionalProperties": False}
-        return {**schema, "required": required} if required else schema
+        if required:
+            schema["required"] = required
+        if self.one_of:
+            schema["anyOf"] = [{"required": [name]} for name in self.one_of]
+        return schema
 
 
 @dataclass(frozen=True)
