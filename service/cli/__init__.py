@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -12,6 +13,8 @@ def main() -> None:
 
         print(f"assay {version('assay')}")
         return
+    # Read when torch is loaded. Waiting threads that spin cost three times the work itself on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from service.cli.app import run
 
     sys.exit(run(sys.argv[1:]))
