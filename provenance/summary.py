@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from provenance.codes import Failure
 from provenance.credentials import C2paReport, C2paState
 
 _SHOWN: Final = 2
@@ -32,12 +33,16 @@ def _absent(report: C2paReport) -> str:
 
 def _reasons(report: C2paReport) -> str:
     """What breaks them first; that the signer is unknown is no reason by itself."""
-    broken = [f for f in report.failures if f.code != "signingCredential.untrusted"] or report.failures
+    broken = _broken(report.failures) or report.failures
     meanings = list(dict.fromkeys(failure.meaning for failure in broken))
     if not meanings:
         return report.note or "they cannot be read"
     more = len(meanings) - _SHOWN
     return "; ".join(meanings[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _broken(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
+    return tuple(failure for failure in failures if failure.code != "signingCredential.untrusted")
 
 
 def _says(report: C2paReport) -> str:
@@ -47,7 +52,7 @@ def _says(report: C2paReport) -> str:
 
 
 def _inputs(report: C2paReport) -> str:
-    failed = sum(bool(ingredient.failures) for ingredient in report.ingredients)
+    failed = sum(bool(_broken(ingredient.failures)) for ingredient in report.ingredients)
     return (
         f" The credentials of {failed} of its {len(report.ingredients)} inputs do not hold." if failed else ""
     )

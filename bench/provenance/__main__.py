@@ -1,4 +1,4 @@
-from bench.provenance.cli import main
+if __name__ == "__main__":  # the limited processes import this module too, and must start fast
+    from bench.provenance.cli import main
 
-if __name__ == "__main__":
     raise SystemExit(main())

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.provenance import agreement, tamper
+from bench.provenance import agreement, fuzz, tamper
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -17,6 +17,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     tampered.add_argument("--count", type=int, default=tamper.COUNT, help="copies")
     agreed = parts.add_parser("agreement", help=agreement.__doc__)
     agreed.add_argument("--corpus", type=Path, required=True, help="folder with index.json and its files")
+    fuzzed = parts.add_parser("fuzz", help=fuzz.__doc__)
+    fuzzed.add_argument("--count", type=int, default=fuzz.COUNT, help="files")
     for part in parts.choices.values():
         part.add_argument("--out", type=Path, required=True, help="folder for results; a run goes on there")
     return parser.parse_args(argv)
@@ -39,4 +41,10 @@ def _agreement(args: argparse.Namespace) -> bool:
     return bool(summary["share"] >= agreement.RECORDED_SHARE and not summary["unexplained"])
 
 
-_PARTS = {"tamper": _tamper, "agreement": _agreement}
+def _fuzz(args: argparse.Namespace) -> bool:
+    summary = fuzz.run(args.out, args.count)
+    memory = summary["parent_rss_mib"]
+    return bool(summary["requests"] == 0 and memory["most"] <= memory["after_a_tenth"] + 16)
+
+
+_PARTS = {"tamper": _tamper, "agreement": _agreement, "fuzz": _fuzz}
