@@ -9,6 +9,9 @@ record.require()
 Detector([ring]).detect(open_media(path).frames())
 """
 
+from watermark.audio_detect import AudioDetection, AudioDetector
+from watermark.audio_embed import AudioMark
+from watermark.audio_files import Sound, has_sound, read_sound, write_sound
 from watermark.detect import Band, Detection, Detector
 from watermark.embed import Mark
 from watermark.errors import (
@@ -30,6 +33,9 @@ from watermark.writing import write_image, write_video
 
 __all__ = [
     "FORMAT_VERSION",
+    "AudioDetection",
+    "AudioDetector",
+    "AudioMark",
     "Band",
     "DecodeRecord",
     "Detection",
@@ -47,10 +53,14 @@ __all__ = [
     "MediaKind",
     "MediaLimits",
     "PayloadError",
+    "Sound",
     "Strength",
     "WatermarkError",
+    "has_sound",
     "marked_decode",
     "open_media",
+    "read_sound",
     "write_image",
+    "write_sound",
     "write_video",
 ]

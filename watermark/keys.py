@@ -73,13 +73,13 @@ class KeyRing:
         if not 1 <= subkeys <= MAX_SUBKEYS:
             raise KeyRingError(f"subkeys must be 1 to {MAX_SUBKEYS}, got {subkeys}")
         info = b"ring\0" + bytes([FORMAT_VERSION]) + epoch.to_bytes(2, "big") + deployment.encode()
-        return KeyRing(deployment, epoch, subkeys, _hkdf(master, info))
+        return KeyRing(deployment, epoch, subkeys, derive_secret(master, info))
 
     def subkey(self, index: int) -> MarkKey:
         """Sub-key `index`, counted from 0."""
         if not 0 <= index < self.subkeys:
             raise KeyRingError(f"this ring has sub-keys 0 to {self.subkeys - 1}, asked for {index}")
-        payload_seed = _hkdf(self.secret, b"payload\0" + index.to_bytes(2, "big"))
+        payload_seed = derive_secret(self.secret, b"payload\0" + index.to_bytes(2, "big"))
         return MarkKey(self.epoch, index, self.pilot_seed, payload_seed)
 
     def draw(self, randbelow: Callable[[int], int]) -> MarkKey:
@@ -89,7 +89,7 @@ class KeyRing:
     @property
     def pilot_seed(self) -> bytes:
         """Seed of the synchronisation pilot, shared by all sub-keys of the ring."""
-        return _hkdf(self.secret, b"pilot\0")
+        return derive_secret(self.secret, b"pilot\0")
 
 
 def key_stream(seed: bytes, label: str, words: int) -> NDArray[np.uint32]:
@@ -102,7 +102,8 @@ def key_stream(seed: bytes, label: str, words: int) -> NDArray[np.uint32]:
     return np.frombuffer(encryptor.update(bytes(4 * words)), dtype="<u4")
 
 
-def _hkdf(secret: bytes, info: bytes) -> bytes:
+def derive_secret(secret: bytes, info: bytes) -> bytes:
+    """32 bytes by HKDF-SHA256 with the salt of this format (RFC 5869); `info` says what for."""
     return HKDF(algorithm=SHA256(), length=32, salt=_SALT, info=info).derive(secret)
 
 

@@ -46,7 +46,7 @@ def write_video(
     first = next(stream_of_frames, None)
     if first is None:
         raise MediaError(f"{path.name}: there are no frames to write")
-    with _atomic(path) as part:
+    with atomic(path) as part:
         try:
             options = {"movflags": "+faststart+use_metadata_tags"} if path.suffix in (".mp4", ".mov") else {}
             with av.open(str(part), "w", options=options) as container:
@@ -62,7 +62,7 @@ def write_image(path: Path, frame: NDArray[np.uint8], *, quality: int = 95) -> N
     kind = _STILL_FORMATS.get(path.suffix.lower())
     if kind is None:
         raise MediaError(f"{path.name}: pictures are written as .png, .jpg, .jpeg or .webp")
-    with _atomic(path) as part:
+    with atomic(path) as part:
         try:
             Image.fromarray(frame).save(part, kind, quality=quality)
         except (OSError, ValueError, TypeError) as error:
@@ -70,7 +70,7 @@ def write_image(path: Path, frame: NDArray[np.uint8], *, quality: int = 95) -> N
 
 
 @contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path) -> Iterator[Path]:
     """A temporary path in the same folder that replaces `path` when all went well, and vanishes when not."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)

@@ -1,0 +1,1 @@
+"""How the sound mark holds up: `python -m bench.audio`."""
