@@ -1,97 +1,192 @@
-// Sends files to /v1/verify and shows the answers. All text goes in as text, never as markup:
-// file names and manifests are written by strangers.
-import { STRINGS } from "./strings.js";
+// The verify page: takes files, sends them one after another to /v1/verify, and shows what comes back.
+import { apiKey, el, icon, saveAs, say, themeButton } from "./dom.js";
+import { badge, look, reportBody, verdictWords } from "./report.js";
 
-const input = document.getElementById("file");
-const drop = document.getElementById("drop");
-const status = document.getElementById("status");
-const reports = document.getElementById("reports");
+const byId = (id) => document.getElementById(id);
+const [input, form, status, results, list] = ["file", "form", "status", "results", "reports"].map(byId);
+const [about, summary, keyForm] = ["about", "summary", "key-form"].map(byId);
 
-function node(tag, text, className) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
+const entries = [];
+let working = false;
 
-function pairs(report) {
-  const { watermark, c2pa, registry, fingerprint } = report;
-  const mark = watermark.found
-    ? `${STRINGS.found(watermark.id)}; ${STRINGS.chance(watermark.log10_p)}`
-    : STRINGS.absent;
-  return [
-    [STRINGS.mark, mark],
-    [STRINGS.credentials, c2pa.state],
-    [STRINGS.record, registry?.found ? STRINGS.found(registry.id ?? watermark.id) : STRINGS.absent],
-    [STRINGS.likeness, fingerprint?.match ?? STRINGS.absent],
-  ];
-}
+/** One file on its way: waiting, sending, examined or failed. */
+class Entry {
+  constructor(file) {
+    this.file = file;
+    this.report = null;
+    this.state = "waiting";
+    this.title = el("span", { class: "file-name", text: file.name });
+    this.note = el("span", { class: "state", text: say("state.waiting") });
+    this.bar = el("progress", { max: "100", value: "0", "aria-label": file.name, hidden: true });
+    this.body = el("div", { class: "body" });
+    this.head = el("summary", {}, preview(file), el("span", { class: "head-text" }, this.title, this.note), icon("chevron"));
+    this.card = el("details", { class: "card" }, this.head, this.bar, this.body);
+    this.item = el("li", {}, this.card);
+  }
 
-function facts(report) {
-  return report.explain.map((line) => {
-    const fact = node("div", undefined, "fact");
-    fact.append(
-      node("p", line.fact),
-      node("p", STRINGS.means + line.means),
-      node("p", STRINGS.limit + line.does_not_prove, "limit"),
-    );
-    return fact;
-  });
-}
+  show(state, words, percent) {
+    this.state = state;
+    this.note.replaceChildren(words);
+    this.bar.hidden = state !== "sending";
+    if (percent === undefined) this.bar.removeAttribute("value");
+    else this.bar.value = percent;
+    this.item.setAttribute("aria-busy", String(state === "sending"));
+  }
 
-function card(name) {
-  const made = node("article");
-  made.append(node("h2", name));
-  reports.prepend(made);
-  return made;
-}
+  finish(report) {
+    this.report = report;
+    this.show("done", badge(report.verdict));
+    this.card.classList.add(look(report.verdict)[1]);
+    this.body.replaceChildren(...reportBody(report));
+    status.textContent = say("say.done", { name: this.file.name, verdict: verdictWords(report.verdict) });
+  }
 
-function showReport(name, report) {
-  const [words, tone] = STRINGS.verdicts[report.verdict] ?? [STRINGS.unknown, "warn"];
-  const list = node("dl");
-  for (const [term, value] of pairs(report)) list.append(node("dt", term), node("dd", value));
-  const raw = node("details");
-  raw.append(node("summary", STRINGS.raw), node("pre", JSON.stringify(report, null, 2)));
-  card(name).append(node("p", words, `verdict ${tone}`), list, ...facts(report), raw);
-  status.textContent = STRINGS.done(name, words);
-}
+  fail(detail, locked) {
+    this.show("failed", el("span", { class: "badge warn" }, icon("failed"), el("span", { text: say("state.failed") })));
+    const again = el("button", { type: "button", class: "quiet-button", text: say("state.again"), click: () => this.retry() });
+    this.body.replaceChildren(el("p", { class: "means", text: detail }), again);
+    this.card.classList.add("warn");
+    this.card.open = true;
+    status.textContent = say("say.done", { name: this.file.name, verdict: `${say("state.failed")}. ${detail}` });
+    keyForm.hidden = keyForm.hidden && !locked;
+  }
 
-function showProblem(name, detail) {
-  card(name).append(node("p", STRINGS.failed, "verdict warn"), node("p", detail));
-  status.textContent = STRINGS.done(name, STRINGS.failed);
-}
-
-async function verify(file) {
-  status.textContent = STRINGS.examining(file.name);
-  const body = new FormData();
-  body.append("file", file);
-  try {
-    const answer = await fetch("/v1/verify", { method: "POST", body });
-    const report = await answer.json();
-    if (answer.ok) showReport(file.name, report);
-    else showProblem(file.name, report.detail);
-  } catch {
-    showProblem(file.name, STRINGS.noAnswer);
+  retry() {
+    this.card.classList.remove("warn");
+    this.body.replaceChildren();
+    this.show("waiting", say("state.waiting"));
+    this.head.focus();
+    run();
   }
 }
 
-async function verifyAll(files) {
-  for (const file of files) await verify(file);
+function preview(file) {
+  const frame = el("span", { class: "preview", "aria-hidden": "true" });
+  const kind = file.type.split("/")[0];
+  const url = kind === "image" || kind === "video" ? URL.createObjectURL(file) : null;
+  if (url === null) return frame;
+  const shown = kind === "image" ? el("img", { alt: "", src: url }) : el("video", { src: `${url}#t=0.1`, muted: true, preload: "metadata", tabindex: "-1" });
+  shown.addEventListener("error", () => shown.remove());
+  frame.append(shown);
+  return frame;
 }
 
-input.addEventListener("change", async () => {
-  await verifyAll([...input.files]);
+/** Send one file. Resolves to [status, body]; rejects when the server does not answer. */
+function send(entry) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch tells nothing of an upload's progress
+    request.open("POST", "/v1/verify");
+    for (const [name, value] of Object.entries(apiKey.headers())) request.setRequestHeader(name, value);
+    request.responseType = "json";
+    request.upload.addEventListener("progress", (event) => {
+      const percent = event.lengthComputable ? Math.round((100 * event.loaded) / event.total) : 0;
+      if (percent < 100) entry.show("sending", say("state.uploading", { percent }), percent);
+      else entry.show("sending", say("state.examining"));
+    });
+    request.upload.addEventListener("load", () => entry.show("sending", say("state.examining")));
+    request.addEventListener("load", () => resolve([request.status, request.response]));
+    request.addEventListener("error", () => reject(new Error("network")));
+    const body = new FormData();
+    body.append("file", entry.file);
+    request.send(body);
+  });
+}
+
+async function examine(entry) {
+  entry.show("sending", say("state.uploading", { percent: 0 }), 0);
+  status.textContent = say("say.examining", { name: entry.file.name });
+  try {
+    const [code, answer] = await send(entry);
+    if (code === 200 && answer) entry.finish(answer);
+    else entry.fail(answer?.detail ?? say("say.no_answer"), code === 401);
+  } catch {
+    entry.fail(say("say.no_answer"), false);
+  }
+  tally();
+}
+
+async function run() {
+  if (working) return;
+  working = true;
+  for (let next = waiting(); next; next = waiting()) await examine(next);
+  working = false;
+}
+
+const waiting = () => entries.find((entry) => entry.state === "waiting");
+
+function tally() {
+  const finished = entries.filter((entry) => entry.report);
+  const counts = new Map();
+  for (const { report } of finished) counts.set(report.verdict, (counts.get(report.verdict) ?? 0) + 1);
+  summary.replaceChildren(say("results.summary", { done: finished.length, all: entries.length }));
+  if (entries.length > 1) {
+    for (const [verdict, count] of counts) summary.append(" · ", el("b", { text: String(count) }), ` ${verdictWords(verdict)}`);
+  }
+  results.hidden = !entries.length;
+  about.hidden = entries.length > 0;
+  byId("save").disabled = !finished.length;
+}
+
+function take(files) {
+  const first = entries.length === 0;
+  for (const file of files) {
+    const entry = new Entry(file);
+    entries.push(entry);
+    list.append(entry.item);
+  }
+  if (first && entries.length) {
+    entries[0].card.open = true;
+    document.documentElement.classList.add("has-results");
+  }
+  tally();
+  run();
+}
+
+function save() {
+  const reports = entries.filter((entry) => entry.report).map((entry) => ({ file: entry.file.name, ...entry.report }));
+  saveAs(new Blob([JSON.stringify(reports, null, 2)], { type: "application/json" }), say("results.file"));
+}
+
+function clear() {
+  for (const shown of list.querySelectorAll("[src]")) URL.revokeObjectURL(shown.src);
+  entries.length = 0;
+  list.replaceChildren();
+  document.documentElement.classList.remove("has-results");
+  tally();
+  input.focus();
+}
+
+input.addEventListener("change", () => {
+  take([...input.files]);
   input.value = "";
 });
 for (const kind of ["dragenter", "dragover"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();
-    drop.classList.add("over");
+    form.classList.add("over");
   });
 }
-document.addEventListener("dragleave", () => drop.classList.remove("over"));
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) form.classList.remove("over");
+});
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  drop.classList.remove("over");
-  verifyAll([...event.dataTransfer.files]);
+  form.classList.remove("over");
+  take([...event.dataTransfer.files]);
 });
+document.addEventListener("paste", (event) => {
+  if (event.clipboardData?.files.length) take([...event.clipboardData.files]);
+});
+keyForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  apiKey.set(byId("key").value.trim());
+  keyForm.hidden = true;
+  for (const entry of entries) if (entry.state === "failed") entry.retry();
+});
+byId("save").addEventListener("click", save);
+byId("clear").addEventListener("click", clear);
+byId("drop-icon").append(icon("upload"));
+for (const [place, shape] of [...document.querySelectorAll("#lanes > li")].map((item, at) => [item, ["mark", "seal", "recovered", "swap"][at]])) {
+  place.prepend(icon(shape));
+}
+themeButton(byId("theme"));
