@@ -71,9 +71,9 @@ class FuzzyIndex:
             if i + 1 == len(near) or not left:
                 continue
             right = near[i + 1]
-            keys = [(a + 1) << 32 | (b + 1) for a, d in left for b, e in right if 0 < d + e <= 2]
-            exact = [(a + 1) << 32 | (b + 1) for a, d in left for b, e in right if d + e == 0]
-            yield from self._confirm(keys + exact, words, i, common)
+            pairs = [(a + 1, b + 1, d + e) for a, d in left for b, e in right if d + e <= 2]
+            yield from self._confirm([a << 32 | b for a, b, _ in pairs], words, i, common)
+            yield from self._confirm([b << 32 | a for a, b, edits in pairs if edits], words, i, common, -1)
 
     def _near(self, word: str, common: frozenset[str]) -> Candidates:
         if word in common:
@@ -93,8 +93,9 @@ class FuzzyIndex:
         return tuple((n, d) for n, d in measured if d <= _allowed_in_word(self._words[n]))
 
     def _confirm(
-        self, keys: list[int], words: Sequence[str], at: int, common: frozenset[str]
+        self, keys: list[int], words: Sequence[str], at: int, common: frozenset[str], step: int = 1
     ) -> Iterator[FuzzyHit]:
+        """Yields the names whose anchor is one of `keys`; `step` -1: names of two words, last name first."""
         if not keys:
             return
         wanted = np.array(keys, np.uint64)
@@ -103,8 +104,10 @@ class FuzzyIndex:
         for a, b in zip(low.tolist(), high.tolist(), strict=True):
             for row in self._rows[a:b].tolist():
                 code, name = self._names[row]
+                if step < 0 and len(name) != 2:
+                    continue
                 first = at - int(self._anchor[row])
-                distance = _distance(words, first, name, common)
+                distance = _distance(words, first, name[::step], common)
                 if distance:
                     yield FuzzyHit(code, first, first + len(name), distance)
 

@@ -155,19 +155,23 @@ class Gazetteer:
         if not self._names:
             return []
         reading = read(text)
-        found = list(self._exact(reading, reading))
-        if once := collapse(reading):
-            found += self._exact(once, reading)
+        found = self._whole(reading)
         if not LEET_SYMBOLS.keys().isdisjoint(text):
             for symbols in (Symbols.ALL, Symbols.NONE):
-                other = read(text, symbols=symbols)
-                found += self._exact(other, other)
+                found += self._whole(read(text, symbols=symbols))
         found += self._misspelt(reading)
         if not text.isascii():
             found += self._by_sounds(reading)
             if hidden := hidden_text(text):
                 found += self._hidden(text, hidden)
         return _number_words(text, _surest(found)) if found else []
+
+    def _whole(self, reading: Reading) -> list[Match]:
+        """Returns the entries written with all their letters, each as often as it should be or more."""
+        found = list(self._exact(reading, reading))
+        if once := collapse(reading):
+            found += self._exact(once, reading)
+        return found
 
     def _exact(self, view: Reading, reading: Reading) -> Iterator[Match]:
         for last, code in self._candidates(view):

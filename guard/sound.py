@@ -7,7 +7,8 @@ and a name is looked up by the hashes of its words. What is found is confirmed w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -31,21 +32,41 @@ _SOUNDS = (
     (re.compile("z"), "s"),
     (re.compile("h"), ""),
 )
-_SOFT_C = {"hard": re.compile("(?!)"), "soft": re.compile("c"), "mixed": re.compile("c(?=[eiy])")}
+_NEVER = re.compile("(?!)")
+# How letters sound differs: all c as k, all as s, or as s before e, i and y; w as v, or as the vowel u.
+READINGS: Mapping[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
+    "hard c": (_NEVER, _NEVER),
+    "soft c": (re.compile("c(?!h|k)"), _NEVER),
+    "mixed c": (re.compile("c(?=[eiy])"), _NEVER),
+    "hard c, vowel w": (_NEVER, re.compile("w")),
+    "mixed c, vowel w": (re.compile("c(?=[eiy])"), re.compile("w")),
+}
+# Two Greek letters that stand for one Latin one.
+_GREEK = (
+    ("μπ", "b"),
+    ("ντ", "d"),
+    ("γκ", "g"),
+    ("τζ", "j"),
+    ("τσ", "k"),
+    ("ου", "u"),
+    ("χ", "h"),
+    ("γου", "w"),
+)
+_IS_GREEK = re.compile("[\u0370-\u03ff]")
 _VOWELS = re.compile("[aeiouy]")
 _RUNS = re.compile(r"(.)\1+")
 
 
-def sounds(word: str, c: str = "hard") -> str:
+def sounds(word: str, reading: str = "hard c") -> str:
     """Returns Latin letters as they sound when written in another alphabet and back.
 
-    `c` says how the letter c sounds: "hard" is k, "soft" is s, "mixed" is s before e, i and y. Lines are
-    taken one by one, so that many words can be handed over at once.
+    `reading` is one of `READINGS`. Lines are taken one by one, so that many words can be handed over at once.
     """
-    word = word.lower()
+    soft_c, vowel_w = READINGS[reading]
+    word = vowel_w.sub("u", soft_c.sub("s", word.lower()))
     for pattern, sound in _SOUNDS[:4]:
         word = pattern.sub(sound, word)
-    word = _SOFT_C[c].sub("s", word).replace("c", "k")
+    word = word.replace("c", "k")
     for pattern, sound in _SOUNDS[4:]:
         word = pattern.sub(sound, word)
     return _RUNS.sub(r"\1", word)
@@ -59,11 +80,15 @@ def consonants(word: str) -> str:
 @lru_cache(maxsize=1 << 14)
 def romanise(word: str) -> str:
     """Returns a word of any script in Latin letters (anyascii), lower case."""
+    if _IS_GREEK.search(word):
+        word = unicodedata.normalize("NFD", word.lower())
+        for greek, latin in _GREEK:
+            word = word.replace(greek, latin)
     return anyascii(word).lower()
 
 
 class SoundIndex:
-    """Names by their consonants, once with each sound of c."""
+    """Names by their consonants, in each reading."""
 
     def __init__(self, names: Sequence[tuple[int, tuple[str, ...]]]) -> None:
         """Indexes names, each a number below 2**31 and its words."""
@@ -98,9 +123,9 @@ def sounds_like(heard: Sequence[str], name: Sequence[str]) -> bool:
     """True where the sounds heard, vowels included, are near those of `name`."""
     said = " ".join(heard)
     return any(
-        Levenshtein.normalized_similarity(said, " ".join(sounds(word, c) for word in name))
+        Levenshtein.normalized_similarity(said, " ".join(sounds(word, reading) for word in name))
         >= MIN_SOUND_SIMILARITY
-        for c in _SOFT_C
+        for reading in READINGS
     )
 
 
@@ -108,10 +133,10 @@ Heard = tuple[NDArray[np.uint64], NDArray[np.int64]]  # of words: hash and numbe
 
 
 def _heard(words: list[str]) -> list[Heard]:
-    """Returns what is heard of each word, with each sound of c."""
+    """Returns what is heard of each word, in each reading."""
     result: list[Heard] = []
-    for c in _SOFT_C:
-        heard = consonants(sounds("\n".join(words), c)).split("\n") if words else []
+    for reading in READINGS:
+        heard = consonants(sounds("\n".join(words), reading)).split("\n") if words else []
         # Words that are not ASCII have no Latin sound; a negative length keeps their names out.
         letters = np.array([len(word) if word.isascii() else -100 for word in heard], np.int64)
         result.append((np.fromiter(map(_hash, heard), np.uint64, len(heard)), letters))
@@ -122,13 +147,13 @@ def _keys_of(
     table: NDArray[np.int32], heard: Sequence[Heard]
 ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
     """Yields keys and rows of names, given as numbers of their words; a key that a name has once, once."""
-    first: NDArray[np.uint64] | None = None
+    earlier: list[NDArray[np.uint64]] = []
     for hashes, letters in heard:
         key = _combine([hashes[column] for column in table.T])
         good = letters[table].sum(1) >= MIN_CONSONANTS
-        if first is not None:
-            good &= key != first
-        first = key if first is None else first
+        for other in earlier:
+            good &= key != other
+        earlier.append(key)
         rows = good.nonzero()[0]
         yield key[rows], rows
 

@@ -31,20 +31,27 @@ _READINGS = {"i": "il", "l": "il", "g": "gbq", "o": "oq", "u": "uv", "v": "uv"}
 # A1111 and Compel weights: `:1.2` before a closing bracket, `++` and `--` after a word.
 _WEIGHTS = re.compile(r":\s*[-+]?\d*\.?\d+\s*(?=[)\]}>])|(?<=[\w)])(\+{1,4}|-{2,4})(?=[\s,.)]|$)")
 # Blocks whose characters are invisible although Unicode calls them letters or symbols.
-_INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")
+_INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f")
 _MARK_BLOCKS = (
     (0x300, 0x36F),
     (0x483, 0x489),
     (0x1AB0, 0x1AFF),
     (0x1DC0, 0x1DFF),
     (0x20D0, 0x20FF),
+    (0xFE00, 0xFE0F),  # variation selectors
     (0xFE20, 0xFE2F),
+    (0xE0100, 0xE01EF),
 )
+# Letters A to Z in frames and flags, which have no compatibility form: negative circled, negative squared,
+# regional indicators.
+_FRAMED = (0x1F150, 0x1F170, 0x1F1E6)
 # Scripts that put no spaces between words: Thai, Lao, Myanmar, Khmer, kana, bopomofo, Han.
 UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
 )
+# Letters with strokes, hooks and the like, and small capitals, do not fall apart under any normal form.
+_LATIN_LETTER = re.compile(r"LATIN (?:(?:SMALL|CAPITAL) LETTER|LETTER SMALL CAPITAL) ([A-Z])(?: WITH .*)?")
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 
 
@@ -126,6 +133,9 @@ def fold(char: str) -> str:
     table = lookalikes()
     if char in table:
         return table[char]
+    for first in _FRAMED:
+        if first <= ord(char) < first + 26:
+            return chr(ord(char) - first + ord("a"))
     compatible = unicodedata.normalize("NFKC", char)
     letters = (_fold_letter(c, table) for c in compatible)
     folded = "".join(letters)
@@ -138,6 +148,8 @@ def _fold_letter(char: str, table: dict[str, str]) -> str:
         return "" if char not in "\t\n\r\v\f\x85" else _SEPARATOR
     if char in table:
         return table[char]
+    if latin := _LATIN_LETTER.fullmatch(unicodedata.name(char, "")):
+        return latin[1].lower()
     base = char
     if not "가" <= char <= "힣":  # a Hangul syllable would fall apart
         base = "".join(c for c in unicodedata.normalize("NFD", char) if not _is_mark(c))
