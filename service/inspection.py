@@ -15,7 +15,7 @@ from provenance import Evidence
 from service import untrusted
 from service.codec import decode
 from service.errors import IsolationError
-from service.isolate import Isolator
+from service.isolate import Isolator, RefusedError
 from service.untrusted import HEADER, InspectionContext
 from watermark import Detection
 
@@ -54,6 +54,13 @@ class Inspector:
     def pictures(self, path: Path, kind: str, most: int) -> Pictures:
         """Up to `most` frames of an "image" or "video"."""
         return _unpack(self._isolator.run(untrusted.pictures, path, kind, most, self._context.limits))
+
+    def last_picture(self, path: Path) -> NDArray[np.uint8]:
+        """The last frame of a video: uint8 [H, W, 3]. Raises `RefusedError` when there is none."""
+        found = _unpack(self._isolator.run(untrusted.last_picture, path, self._context.limits)).frames
+        if not found:
+            raise RefusedError("unreadable_media", "The video holds no picture.")
+        return found[0]
 
 
 def _unpack(answer: bytes) -> Pictures:

@@ -35,6 +35,7 @@ from service.errors import ConfigurationError
 from service.inspection import Inspector
 from service.jobs import COMPLETED, FAILED, Job, Lease
 from service.settings import Settings
+from service.store.patience import patiently
 from service.wiring import Services, build_guard, build_inspector, media_limits
 from watermark import Detector
 
@@ -112,7 +113,9 @@ class Producer:
         job = lease.job
 
         def register(path: Path, asset: SignedMedia | UnsignedMedia) -> None:
-            self.services.jobs.publish(lease, asset.record, _result(self.services.settings, path, asset))
+            result = _result(self.services.settings, path, asset)
+            # Until the database has said yes or no: the file goes away when this raises.
+            patiently(lambda: self.services.jobs.publish(lease, asset.record, result))
 
         replace(self.generator, folder=self._folder(lease)).generate(
             request_of(job), job.medium, register=register, progress=progress, cancelled=cancelled
@@ -147,7 +150,8 @@ def request_of(job: Job) -> Request:
         for given in asked.pop("references", ())
     )
     wanted = asked.pop("format", None)
-    asked.pop("remixed_from", None)
+    for name in ("remixed_from", "seed_drawn"):
+        asked.pop(name, None)
     return Request(
         **asked,
         references=references,

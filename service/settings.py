@@ -70,8 +70,16 @@ class Settings:
     """How often an idle worker looks for a job."""
     max_attempts: int = 3
     """Starts of one job; a job that kills its worker three times is not started again."""
+    quality_retries: int = 2
+    """How often a job is made again with another seed, at no charge, because its pictures were broken."""
+    drain_seconds: float = 0.0
+    """How long a worker that is told to stop may go on with its job; after that the job is queued again."""
     max_queued_per_tenant: int = 1000
     max_running_per_tenant: int = 8
+    max_priority_per_tenant: int = 0
+    """The highest priority that a request may ask for."""
+    daily_credits_per_tenant: int = 0
+    """Seconds of video, and pictures, that a tenant may have made per UTC day; 0 means no limit."""
     retention_hours: float = 24.0
     """How long a finished file is kept; its record stays."""
 
@@ -152,6 +160,11 @@ class Settings:
     def references(self) -> Path:
         """Folder of the references of jobs that wait or run."""
         return self.home / "references"
+
+    @property
+    def characters(self) -> Path:
+        """Folder of the clips that tenants keep as references."""
+        return self.home / "characters"
 
     @property
     def scratch(self) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -68,6 +69,19 @@ def pictures(path: Path, kind: str, most: int, limits: MediaLimits) -> bytes:
     except MediaError as error:
         raise RefusedError("unreadable_media", str(error)) from error
     return _pack(media.mime, [_shrunk(frame) for frame in frames])
+
+
+def last_picture(path: Path, limits: MediaLimits) -> bytes:
+    """The last frame of a video, packed."""
+    _require_media(path)
+    try:
+        media = open_media(path, limits)
+        if media.kind != "video":
+            raise RefusedError("wrong_kind", f"The file is a {media.kind}; this field takes a video.")
+        last = deque(media.frames(), maxlen=1)
+    except MediaError as error:
+        raise RefusedError("unreadable_media", str(error)) from error
+    return _pack(media.mime, [_shrunk(frame) for frame in last])
 
 
 def _require_media(path: Path) -> None:

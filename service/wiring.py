@@ -21,9 +21,11 @@ from service.isolate import Isolator
 from service.jobs import JobLimits, JobStore
 from service.sandbox import ProcessLimits
 from service.settings import Settings
+from service.store.characters import CharacterStore
 from service.store.database import Database, open_database
 from service.store.decisions import DecisionLog
 from service.store.records import SqlRegistry
+from service.store.signals import Signals
 from service.store.tenants import KeyStore
 from service.store.workers import WorkerStore
 from service.untrusted import InspectionContext
@@ -57,6 +59,8 @@ class Services:
     decisions: DecisionLog
     workers: WorkerStore
     api_keys: KeyStore
+    signals: Signals
+    characters: CharacterStore
 
     def sweep(self) -> None:
         """Remove files whose time is over; the records stay."""
@@ -75,7 +79,14 @@ def _older(folder: Path, moment: datetime) -> list[Path]:
 def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Services:
     """Create the data folder where needed and connect. Raises `ConfigurationError`."""
     try:
-        folders = (settings.home, settings.media, settings.references, settings.scratch, settings.keys)
+        folders = (
+            settings.home,
+            settings.media,
+            settings.references,
+            settings.characters,
+            settings.scratch,
+            settings.keys,
+        )
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     except OSError as error:
@@ -85,8 +96,11 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         lease=timedelta(seconds=settings.lease_seconds),
         retention=timedelta(hours=settings.retention_hours),
         max_attempts=settings.max_attempts,
+        quality_retries=settings.quality_retries,
         max_queued=settings.max_queued_per_tenant,
         max_running=settings.max_running_per_tenant,
+        max_priority=settings.max_priority_per_tenant,
+        daily_credits=settings.daily_credits_per_tenant or None,
     )
     return Services(
         settings=settings,
@@ -97,6 +111,8 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         decisions=DecisionLog(database),
         workers=WorkerStore(database, clock=clock),
         api_keys=KeyStore(database, clock=clock),
+        signals=Signals(settings.url),
+        characters=CharacterStore(database, clock=clock),
     )
 
 

@@ -11,67 +11,25 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
-from types import TracebackType
 
-from generator import Cancelled
+from generator import Cancelled, QualityError, SelfCheckError
 from guard import PolicyViolation
 from service.errors import ConfigurationError, JobCancelledError, LeaseLostError, ServiceError
-from service.jobs import CANCELLED_CODE, JobStore, Lease
-from service.production import Producer
+from service.jobs import CANCELLED_CODE, Lease
+from service.production import Producer, system_spec
 from service.settings import Settings
+from service.store.patience import AWAY, patiently
 from service.supervisor import EXIT_CONFIGURATION, worker_name
+from service.watch import Watch
 from service.wiring import Services, log_decision, open_services, start_logging
 
 log = logging.getLogger(__name__)
 
 MODERATION_CODE = "moderation_blocked"
 JANITOR_PERIOD = timedelta(minutes=1)
-
-
-class Watch:
-    """Keeps one lease alive from a thread of its own, and knows when to stop.
-
-    `cancelled` is what the sampling loop asks between steps; `progress` is what it tells.
-    """
-
-    def __init__(self, jobs: JobStore, lease: Lease, draining: threading.Event, period: float) -> None:
-        self._jobs = jobs
-        self._lease = lease
-        self._draining = draining
-        self._period = period
-        self._done = threading.Event()
-        self._percent = 0
-        self.verdict: ServiceError | None = None
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def cancelled(self) -> bool:
-        return self._draining.is_set() or self.verdict is not None
-
-    def progress(self, stage: str, fraction: float) -> None:
-        """Sampling is nearly all of the time; what follows it is the last tenth."""
-        self._percent = min(99, round(90 * fraction)) if stage == "sample" else max(self._percent, 90)
-
-    def _beat(self) -> None:
-        while not self._done.wait(self._period):
-            try:
-                self._jobs.heartbeat(self._lease, self._percent)
-            except (LeaseLostError, JobCancelledError) as error:
-                self.verdict = error
-                return
-            except Exception:  # a database that is away for a moment must not end a good job
-                log.warning("job %s: heartbeat failed", self._lease.job.id, exc_info=True)
 
 
 class Worker:
@@ -81,32 +39,35 @@ class Worker:
         self._services = services
         self._producer = producer
         self._name = name
+        self._model = system_spec(services.settings.model).name
+        self._stop_at: float | None = None
+        self._swept: float | None = None
         self.draining = threading.Event()
 
+    def drain(self) -> None:
+        """Take no further job; the one that runs has `drain_seconds` to end."""
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + self._services.settings.drain_seconds
+        self.draining.set()
+
     def run(self) -> None:
-        """Work until `draining` is set."""
-        settings, workers = self._services.settings, self._services.workers
-        workers.hello(self._name, settings.model)
-        swept = None
+        """Work until `drain` is called. A database that is away is waited for: the model stays loaded."""
+        workers = self._services.workers
+        patiently(lambda: workers.hello(self._name, self._model), sleep=self.draining.wait)
         while not self.draining.is_set():
-            workers.seen(self._name)
-            now = self._services.clock()
-            if swept is None or now - swept >= JANITOR_PERIOD:
-                swept = now
-                self._services.sweep()
-            lease = self._services.jobs.claim(self._name)
-            if lease is None:
-                self.draining.wait(settings.poll_seconds)
-            else:
-                self.work(lease)
+            try:
+                self._turn()
+            except AWAY as error:
+                log.warning("the database does not answer: %s", error.orig)
+                self.draining.wait(self._services.settings.poll_seconds)
+        self._services.signals.close()
         workers.goodbye(self._name)
 
     def work(self, lease: Lease) -> None:
-        """Run one job to its end: published, failed, or given back."""
+        """Run one job to its end: published, failed, queued again, or given back."""
         log.info("job %s: attempt %d", lease.job.id, lease.job.attempts)
-        with Watch(
-            self._services.jobs, lease, self.draining, self._services.settings.heartbeat_seconds
-        ) as watch:
+        period = self._services.settings.heartbeat_seconds
+        with Watch(self._services.jobs, lease, self._must_stop, period) as watch:
             try:
                 self._producer.produce(lease, progress=watch.progress, cancelled=watch.cancelled)
             except LeaseLostError:
@@ -114,18 +75,46 @@ class Worker:
             except Cancelled:
                 self._stopped(lease, watch.verdict)
             except PolicyViolation as violation:
-                log_decision(self._services, violation.decision)
-                self._services.jobs.fail(lease, MODERATION_CODE, _refusal(violation))
+                decision = violation
+                patiently(lambda: log_decision(self._services, decision.decision))
+                self._fail(lease, MODERATION_CODE, _refusal(violation))
+            except (QualityError, SelfCheckError) as error:
+                self._broken(lease, error)
             except Exception as error:
                 log.exception("job %s failed", lease.job.id)
-                self._services.jobs.fail(lease, getattr(error, "reason", "internal_error"), _message(error))
-        self._producer.clean(lease)
+                self._fail(lease, getattr(error, "reason", "internal_error"), _message(error))
+        patiently(lambda: self._producer.clean(lease))
+
+    def _turn(self) -> None:
+        """Look for a job once, and make it."""
+        services, now = self._services, time.monotonic()
+        services.workers.seen(self._name)
+        if self._swept is None or now - self._swept >= JANITOR_PERIOD.total_seconds():
+            self._swept = now
+            services.sweep()
+        lease = services.jobs.claim(self._name, self._model)
+        if lease is None:
+            services.signals.wait(services.settings.poll_seconds, self.draining)
+        else:
+            self.work(lease)
+
+    def _must_stop(self) -> bool:
+        return self._stop_at is not None and time.monotonic() >= self._stop_at
+
+    def _broken(self, lease: Lease, error: QualityError | SelfCheckError) -> None:
+        if patiently(lambda: self._services.jobs.retry_quality(lease)):
+            log.warning("job %s: made again with another seed: %s", lease.job.id, error)
+        else:
+            self._fail(lease, error.reason, _message(error))
 
     def _stopped(self, lease: Lease, verdict: ServiceError | None) -> None:
         if isinstance(verdict, JobCancelledError):
-            self._services.jobs.fail(lease, CANCELLED_CODE, "Cancelled while it ran.")
+            self._fail(lease, CANCELLED_CODE, "Cancelled while it ran.")
         elif verdict is None:
-            self._services.jobs.give_back(lease)
+            patiently(lambda: self._services.jobs.give_back(lease))
+
+    def _fail(self, lease: Lease, code: str, message: str) -> None:
+        patiently(lambda: self._services.jobs.fail(lease, code, message))
 
 
 def _refusal(violation: PolicyViolation) -> str:
@@ -164,7 +153,7 @@ def main() -> int:
         log.error("%s", error)
         return EXIT_CONFIGURATION
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.draining.set())
-    _stop_with_parent(worker.draining.set)
+        signal.signal(number, lambda *_: worker.drain())
+    _stop_with_parent(worker.drain)
     worker.run()
     return 0

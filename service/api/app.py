@@ -9,7 +9,19 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import content, events, health, moderations, page, problems, soft_binding, verify, videos
+from service.api import (
+    characters,
+    content,
+    derived,
+    events,
+    health,
+    moderations,
+    page,
+    problems,
+    soft_binding,
+    verify,
+    videos,
+)
 from service.api.middleware import Envelope
 from service.api.state import ApiState
 
@@ -36,6 +48,17 @@ def create_app(state: ApiState) -> FastAPI:
     app.state.assay = state
     problems.install(app)
     app.add_middleware(Envelope)
-    for room in (videos, content, events, verify, moderations, soft_binding, health, page):
+    for room in (
+        characters,
+        derived,
+        videos,
+        content,
+        events,
+        verify,
+        moderations,
+        soft_binding,
+        health,
+        page,
+    ):
         app.include_router(room.router)
     return app

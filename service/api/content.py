@@ -1,56 +1,54 @@
-"""What a finished job is downloaded as: the file, or a thumbnail of it."""
+"""What a finished job is downloaded as: the file, a still of it, or a sheet of stills."""
 
 from __future__ import annotations
 
-import secrets
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from service.api.state import State, Tenant
+from service.api.state import ApiState, State, Tenant
+from service.api.stills import spritesheet, thumbnail
 from service.errors import Problem
-from service.jobs import COMPLETED
-from watermark import open_media, write_image
+from service.jobs import COMPLETED, Job
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
-THUMBNAIL_QUALITY = 90
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_CONTENT_DOCS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"video/mp4": _BINARY, "image/webp": _BINARY}},
+    206: {"description": "The part that Range asks for.", "content": {"video/mp4": _BINARY}},
+}
 
 
-@router.get(
-    "/{video_id}/content",
-    response_class=FileResponse,
-    responses={200: {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}}},
-)
+@router.get("/{video_id}/content", response_class=FileResponse, responses=_CONTENT_DOCS)
 def content(video_id: str, state: State, tenant: Tenant, variant: str = "video") -> FileResponse:
-    """The file itself; `Range` is honoured."""
+    """The file itself, where `Range` is honoured, or a `thumbnail` or `spritesheet` with its mark."""
     job = state.services.jobs.get(tenant, video_id)
-    if variant not in ("video", "thumbnail"):
+    if variant not in ("video", "thumbnail", "spritesheet"):
         raise Problem(
-            400, "unknown_variant", f"variant {variant[:40]!r}: use video or thumbnail.", param="variant"
+            400,
+            "unknown_variant",
+            f"variant {variant[:40]!r}: use video, thumbnail or spritesheet.",
+            param="variant",
         )
+    path = finished_file(state, job)
+    if variant == "thumbnail":
+        return FileResponse(thumbnail(path), media_type="image/webp")
+    if variant == "spritesheet":
+        return FileResponse(spritesheet(path, job.medium, state.services), media_type="image/webp")
+    mime = (job.result or {})["mime"]
+    return FileResponse(path, media_type=mime, filename=f"{job.medium.hex}{path.suffix}")
+
+
+def finished_file(state: ApiState, job: Job) -> Path:
+    """The released file of a job. Raises `Problem` 409 while there is none, 410 when it is gone."""
     if job.status != COMPLETED:
         raise Problem(
             409, "not_completed", f"The job is {job.status}; its content exists once it is completed."
         )
-    result = job.result or {}
-    path = state.services.settings.media / result.get("file", "expired")
+    path = state.services.settings.media / str((job.result or {}).get("file", "expired"))
     if not path.is_file():
         raise Problem(410, "expired", "The file is past its retention; its record can still be verified.")
-    if variant == "thumbnail":
-        return FileResponse(_thumbnail(path), media_type="image/webp")
-    return FileResponse(path, media_type=result["mime"], filename=f"{job.medium.hex}{path.suffix}")
-
-
-def _thumbnail(path: Path) -> Path:
-    """The middle frame of a finished clip at its full size: smaller, it would no longer carry the mark."""
-    target = path.with_suffix(".webp")
-    if not target.exists():
-        media = open_media(path)
-        middle = next(islice(media.frames(), media.frame_count // 2, None))
-        fresh = target.with_name(f"{secrets.token_hex(8)}.webp")
-        write_image(fresh, middle, quality=THUMBNAIL_QUALITY)
-        fresh.replace(target)
-    return target
+    return path

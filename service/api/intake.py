@@ -1,68 +1,121 @@
-"""A create request on its way into the queue: parsed, put before the guard, written as a job."""
+"""A request on its way into the queue: put before the guard, written as a job, once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
 
-from generator import Reference, RequestError
+from generator import MediaKind, Reference, RequestError, SystemSpec
 from generator import Request as GenerationRequest
 from generator.admit import admit
 from guard import PolicyViolation
 from service.api import schemas
 from service.api.state import ApiState
+from service.api.uploads import FORM_OVERHEAD, Form, read_form
 from service.errors import Problem
 from service.jobs import Job, NewJob
 from service.production import reference_reader
 from service.wiring import log_decision
 
 MODERATION_CODE = "moderation_blocked"
-RETRY_WINDOW = timedelta(seconds=120)
-"""The SDK repeats a request on its own for at most this long, without saying which one it repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A create request, parsed: its fields and the references as files on disk."""
+    """A request, parsed: its fields, the references as files on disk, and the job it comes from.
+
+    `origin` holds one of `remixed_from`, `edited_from`, `extended_from`, or nothing.
+    """
 
     asked: schemas.CreateVideo
     references: tuple[Reference, ...] = ()
     hashes: tuple[str, ...] = ()
-    remixed_from: str | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What a request says about being a repetition."""
+    """What a request says about being a repetition, and when it came in."""
 
     key: str | None
     automatic: bool
+    arrived_at: datetime
 
     @classmethod
-    def of(cls, request: Request) -> Retry:
+    def of(cls, request: Request, now: datetime) -> Retry:
         key = request.headers.get("idempotency-key")
         if key is not None and not 1 <= len(key) <= 255:
             raise Problem(400, "bad_idempotency_key", "Idempotency-Key: use 1 to 255 characters.")
-        return cls(key, request.headers.get("x-stainless-retry-count", "0") != "0")
+        return cls(key, request.headers.get("x-stainless-retry-count", "0") != "0", now)
+
+
+Build = Callable[[ApiState, str, Form, Path], Incoming]
+"""`build(state, tenant, form, folder)`: references go into `folder`, which belongs to the job."""
+
+
+async def take(
+    request: Request,
+    response: Response,
+    state: ApiState,
+    tenant: str,
+    build: Build,
+    *,
+    limit: int,
+    part_limit: int = 0,
+) -> schemas.Video:
+    """Read a form of at most `limit` bytes, queue what `build` makes of it, answer with the video.
+
+    The references of a request that is refused or repeated are removed.
+    """
+    retry = Retry.of(request, state.services.clock())
+    folder = state.services.settings.references / secrets.token_hex(16)
+    new = False
+    try:
+        async with read_form(
+            request, limit=limit + FORM_OVERHEAD, part_limit=part_limit + FORM_OVERHEAD
+        ) as form:
+            incoming = await run_in_threadpool(build, state, tenant, form, folder)
+        job, new = await run_in_threadpool(submit, state, tenant, incoming, retry)
+    finally:
+        if not new:
+            shutil.rmtree(folder, ignore_errors=True)
+    response.headers["openai-poll-after-ms"] = str(schemas.POLL_AFTER_MS)
+    return schemas.Video.of(job)
 
 
 def submit(state: ApiState, tenant: str, incoming: Incoming, retry: Retry) -> tuple[Job, bool]:
-    """Guard, then queue. Raises `Problem`, `RequestError` and what reading a reference raises."""
+    """Guard, then queue; the job, and whether it is new.
+
+    Raises `Problem`, `RequestError` and what reading a reference raises.
+    """
     services, asked = state.services, incoming.asked
     _check_model(state, asked.model)
     plain = asked.model_dump(exclude={"input_reference", "safety_identifier"})
-    digest = _digest(plain, incoming.hashes)
-    if retry.automatic and retry.key is None:
-        known = services.jobs.recent(tenant, digest, RETRY_WINDOW)
-        if known is not None:
-            return known, False
+    new = NewJob(
+        tenant=tenant,
+        kind="video",
+        model=state.spec.name,
+        request={},
+        digest=_digest(plain, incoming),
+        idempotency_key=retry.key,
+        priority=asked.priority,
+        automatic=retry.automatic,
+        arrived_at=retry.arrived_at,
+    )
+    known = services.jobs.known(new)
+    if known is not None:
+        return known, False
     wanted = generation_request(state, tenant, incoming)
     try:
         allowed = admit(
@@ -77,17 +130,22 @@ def submit(state: ApiState, tenant: str, incoming: Incoming, retry: Retry) -> tu
         raise refusal(violation) from violation
     for decision in allowed.decisions:
         log_decision(services, decision)
+    more = {"seed_drawn": wanted.seed is None, **incoming.origin}
     return services.jobs.submit(
-        NewJob(
-            tenant=tenant,
-            kind="video",
-            model=state.spec.name,
-            request=stored_request(allowed.request) | {"remixed_from": incoming.remixed_from},
-            digest=digest,
-            idempotency_key=retry.key,
+        replace(
+            new,
+            request=stored_request(allowed.request) | more,
             decision_id=allowed.decisions[0].decision_id,
+            credits=cost(allowed.request, state.spec),
         )
     )
+
+
+def cost(request: GenerationRequest, spec: SystemSpec) -> int:
+    """Credits of a completed request: the seconds of a clip, rounded up; one for a picture."""
+    if spec.output is MediaKind.IMAGE or not request.fps:
+        return 1
+    return max(1, math.ceil((request.frames or 1) / request.fps))
 
 
 def _check_model(state: ApiState, name: str | None) -> None:
@@ -97,9 +155,9 @@ def _check_model(state: ApiState, name: str | None) -> None:
         )
 
 
-def _digest(plain: Mapping[str, Any], hashes: tuple[str, ...]) -> str:
-    text = json.dumps([plain, hashes], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(plain: Mapping[str, Any], incoming: Incoming) -> str:
+    whole = [plain, incoming.hashes, dict(incoming.origin)]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def generation_request(state: ApiState, tenant: str, incoming: Incoming) -> GenerationRequest:

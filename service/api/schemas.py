@@ -30,6 +30,13 @@ Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
 
 
+class CharacterLink(BaseModel):
+    """A character made before."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+
+
 class CreateVideo(BaseModel):
     """What `POST /v1/videos` takes. An unknown field is an error: it would be ignored in silence."""
 
@@ -48,6 +55,63 @@ class CreateVideo(BaseModel):
     purpose: str = "generate"
     consents: list[str] = Field(default=[], max_length=16)
     safety_identifier: str | None = Field(default=None, max_length=200)
+    priority: Whole = Field(default=0, ge=-100, le=100)
+    characters: list[CharacterLink] = Field(default=[], max_length=3)
+
+
+class VideoLink(BaseModel):
+    """A finished video of the same tenant."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+
+
+class EditVideo(BaseModel):
+    """What `POST /v1/videos/edits` takes; `video` is a file or `video[id]`."""
+
+    model_config = ConfigDict(extra="forbid")
+    prompt: Annotated[str, StringConstraints(min_length=1)]
+    video: VideoLink | None = None
+    model: str | None = None
+    negative_prompt: str | None = None
+    seed: Whole | None = Field(default=None, ge=0, lt=2**63)
+    steps: Whole | None = Field(default=None, ge=1)
+    guidance: Real | None = Field(default=None, ge=0)
+    purpose: str = "generate"
+    consents: list[str] = Field(default=[], max_length=16)
+    safety_identifier: str | None = Field(default=None, max_length=200)
+    priority: Whole = Field(default=0, ge=-100, le=100)
+
+
+class ExtendVideo(EditVideo):
+    """What `POST /v1/videos/extensions` takes; `seconds` is the length of what is added."""
+
+    seconds: Real = Field(gt=0)
+
+
+class CreateCharacter(BaseModel):
+    """What `POST /v1/videos/characters` takes besides the file `video`."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    consents: list[str] = Field(default=[], max_length=16)
+
+
+class Character(BaseModel):
+    """A clip kept as a reference for later requests."""
+
+    id: str
+    object: Literal["character"] = "character"
+    created_at: int
+    name: str
+
+
+class DeletedCharacter(BaseModel):
+    """The answer to a delete."""
+
+    id: str
+    object: Literal["character.deleted"] = "character.deleted"
+    deleted: bool = True
 
 
 class RemixVideo(BaseModel):
@@ -85,6 +149,8 @@ class Video(BaseModel):
     model: str
     prompt: str | None = None
     remixed_from_video_id: str | None = None
+    edited_from_video_id: str | None = None
+    extended_from_video_id: str | None = None
     seconds: str
     size: str
     error: VideoError | None = None
@@ -104,6 +170,8 @@ class Video(BaseModel):
             model=job.model,
             prompt=asked["prompt"],
             remixed_from_video_id=asked.get("remixed_from"),
+            edited_from_video_id=asked.get("edited_from"),
+            extended_from_video_id=asked.get("extended_from"),
             seconds=f"{round(asked['frames'] / asked['fps'], 2):g}" if asked.get("fps") else "0",
             size=f"{asked['width']}x{asked['height']}",
             error=VideoError(code=job.error_code or "failed", message=job.error_message or "")

@@ -2,78 +2,42 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
-from typing import Annotated, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from service.api import schemas
-from service.api.intake import Incoming, Retry, submit
-from service.api.references import parse_create
-from service.api.state import State, Tenant
-from service.api.uploads import FORM_OVERHEAD, read_form
+from service.api.characters import references
+from service.api.forms import form_docs
+from service.api.intake import Incoming, take
+from service.api.references import parse_create, sha256_of
+from service.api.state import ApiState, State, Tenant
+from service.api.uploads import Form
 from service.jobs import COMPLETED, FAILED
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
-_FORM_SCHEMA = schemas.CreateVideo.model_json_schema(ref_template="#/components/schemas/{model}")
-_UPLOAD_SCHEMA = {
-    **_FORM_SCHEMA,
-    "properties": {**_FORM_SCHEMA["properties"], "input_reference": {"type": "string", "format": "binary"}},
-}
-_CREATE_DOCS: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": _UPLOAD_SCHEMA},
-            "application/json": {"schema": _FORM_SCHEMA},
-        },
-    }
-}
 
-
-@router.post("", response_model=schemas.Video, response_model_exclude_none=True, openapi_extra=_CREATE_DOCS)
+@router.post(
+    "",
+    response_model=schemas.Video,
+    response_model_exclude_none=True,
+    openapi_extra=form_docs(schemas.CreateVideo, "input_reference"),
+)
 async def create(request: Request, response: Response, state: State, tenant: Tenant) -> schemas.Video:
     """Put a job into the queue, after the guard has passed every input of it."""
-    limit = state.services.settings.reference_max_bytes
-    folder = state.services.settings.references / secrets.token_hex(16)
-    try:
-        encoded = 4 * limit // 3 + 4  # base64
-        async with read_form(
-            request, limit=encoded + FORM_OVERHEAD, part_limit=encoded + FORM_OVERHEAD
-        ) as form:
-            incoming = await run_in_threadpool(parse_create, form, folder, limit)
-        job, new = await run_in_threadpool(submit, state, tenant, incoming, Retry.of(request))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    if not new:
-        shutil.rmtree(folder, ignore_errors=True)
-    response.headers["openai-poll-after-ms"] = str(schemas.POLL_AFTER_MS)
-    return schemas.Video.of(job)
+    encoded = 4 * state.services.settings.reference_max_bytes // 3 + 4  # base64
+    return await take(request, response, state, tenant, _create, limit=encoded, part_limit=encoded)
 
 
-@router.post("/{video_id}/remix", response_model_exclude_none=True)
-def remix(
-    video_id: str, asked: schemas.RemixVideo, request: Request, state: State, tenant: Tenant
-) -> schemas.Video:
-    """The same seed, size and length with another prompt, which the guard reads like any other."""
-    source = state.services.jobs.get(tenant, video_id).request
-    again = schemas.CreateVideo(
-        prompt=asked.prompt,
-        negative_prompt=source["negative_prompt"],
-        size=f"{source['width']}x{source['height']}",
-        seed=source["seed"],
-        steps=source["steps"],
-        guidance=source["guidance"],
-        fps=source["fps"],
-        frames=source["frames"],
-        purpose=source["purpose"],
-    )
-    incoming = Incoming(again, remixed_from=video_id)
-    return schemas.Video.of(submit(state, tenant, incoming, Retry.of(request))[0])
+def _create(state: ApiState, tenant: str, form: Form, folder: Path) -> Incoming:
+    incoming = parse_create(form, folder, state.services.settings.reference_max_bytes)
+    kept = references(state, tenant, incoming.asked.characters, folder)
+    hashes = tuple(sha256_of(given.path) for given in kept)
+    return replace(incoming, references=incoming.references + kept, hashes=incoming.hashes + hashes)
 
 
 @router.get("", response_model_exclude_none=True)
@@ -109,3 +73,11 @@ def delete(video_id: str, state: State, tenant: Tenant) -> schemas.DeletedVideo:
     if job.result is not None:
         shutil.rmtree(state.services.settings.media / job.id, ignore_errors=True)
     return schemas.DeletedVideo(id=video_id)
+
+
+@router.post("/{video_id}/cancel", response_model_exclude_none=True)
+def cancel(video_id: str, state: State, tenant: Tenant) -> schemas.Video:
+    """Stop a job and keep it, as failed with the code `cancelled`; it costs nothing. The loop ends at its
+    next step. A job that has ended stays as it is.
+    """
+    return schemas.Video.of(state.services.jobs.cancel(tenant, video_id))

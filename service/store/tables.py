@@ -11,7 +11,9 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -60,8 +63,18 @@ tenants = Table(
     "tenants",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("served_at", UtcTime),  # when a job of this tenant was last started: fair share
+    Column("served_at", UtcTime),  # when a job of this tenant was last started: breaks ties of the fair share
     Column("created_at", UtcTime, nullable=False),
+    # Start-time fair queueing (service/jobs/claiming.py): work in credits, divided by the weight.
+    Column("weight", Float, nullable=False, server_default="1"),
+    Column("work_started", Float, nullable=False, server_default="0"),
+    Column("work_finished", Float, nullable=False, server_default="0"),
+    # What this tenant may have; NULL means the setting of the installation.
+    Column("max_queued", Integer),
+    Column("max_running", Integer),
+    Column("max_priority", Integer),
+    Column("daily_credits", Integer),
+    Index("ix_tenants_work", "work_started"),
 )
 
 # One row per id ever drawn, kept for ever: an id that a failed or deleted job used is not used again.
@@ -87,7 +100,10 @@ jobs = Table(
     Column("idempotency_key", String(255)),
     Column("media_id", ForeignKey("media_ids.value"), nullable=False, unique=True),
     Column("decision_id", String(64)),
+    Column("credits", Integer, nullable=False, server_default="0"),
+    Column("from_retry", Boolean(create_constraint=False), nullable=False, server_default=text("false")),
     Column("attempts", Integer, nullable=False),
+    Column("quality_retries", Integer, nullable=False, server_default="0"),
     Column("fence", BigInteger, nullable=False),
     Column("worker", String(128)),
     Column("lease_until", UtcTime),
@@ -102,9 +118,25 @@ jobs = Table(
     Column("deleted_at", UtcTime),
     UniqueConstraint("tenant", "idempotency_key"),
     CheckConstraint("status IN ('queued', 'in_progress', 'completed', 'failed')", name="status"),
-    Index("ix_jobs_next", "tenant", "status", "priority", "created_at"),
+    Index("ix_jobs_queue", "status", "model", "tenant", "priority", "created_at"),
+    Index("ix_jobs_digest", "tenant", "request_digest", "created_at"),
     Index("ix_jobs_lease", "status", "lease_until"),
     Index("ix_jobs_listing", "tenant", "kind", "created_at", "id"),
+)
+
+# One row per job that costs something, so that no job is ever charged twice.
+charges = Table(
+    "charges",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("tenant", ForeignKey("tenants.name"), nullable=False),
+    Column("day", Date, nullable=False),  # UTC day whose allowance it uses
+    Column("credits", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("held_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    CheckConstraint("state IN ('held', 'settled', 'released')", name="state"),
+    Index("ix_charges_day", "tenant", "day"),
 )
 
 records = Table(
@@ -158,4 +190,67 @@ api_keys = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
+    Column("replaced_by", String(32)),  # the key that rotation issued in its place
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("tenant", ForeignKey("tenants.name"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("url", String(2048), nullable=False),
+    Column("event_types", JSON, nullable=False),
+    Column("secret", String(100), nullable=False),  # signs, so it cannot be stored as a digest
+    Column("old_secret", String(100)),
+    Column("old_secret_until", UtcTime),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("disabled_at", UtcTime),
+    Index("ix_webhook_endpoints_tenant", "tenant", "created_at"),
+)
+
+# The outbox: a row is written in the transaction that ends the job, and sent by whoever comes first.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("endpoint_id", ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", String(40), nullable=False),
+    Column("event_type", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcTime),  # NULL: delivered or given up
+    Column("delivered_at", UtcTime),
+    Column("last_status", Integer),
+    Column("last_error", String(300)),
+    Column("created_at", UtcTime, nullable=False),
+    Index("ix_webhook_deliveries_due", "next_at"),
+    Index("ix_webhook_deliveries_log", "endpoint_id", "created_at"),
+)
+
+characters = Table(
+    "characters",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("tenant", ForeignKey("tenants.name"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("path", String(1024), nullable=False),
+    Column("consents", JSON, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+# Who did what to whom; nothing updates or removes a row.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("tenant", String(64)),
+    Column("action", String(64), nullable=False),
+    Column("target", String(128)),
+    Column("request_id", String(64)),
+    Column("detail", JSON, nullable=False),
+    Index("ix_audit_listing", "tenant", "at"),
 )

@@ -24,6 +24,7 @@ from tests.service.server import Server, free_port, running
 NOW = datetime(2026, 11, 21, 12, 0, 0, 250, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
 PROMPT = "a red balloon over a blue sea at dusk"
+MODEL = "assay-tiny"
 
 
 class Clock:
@@ -147,14 +148,14 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def jobs(database: Database, clock: Clock) -> JobStore:
-    return JobStore(database, JobLimits(lease=LEASE), clock=clock)
+    return JobStore(database, JobLimits(lease=LEASE, max_priority=9), clock=clock)
 
 
 def new_job(tenant: str = "ada", **changes: object) -> NewJob:
     values: dict[str, object] = {
         "tenant": tenant,
         "kind": "video",
-        "model": "assay-tiny",
+        "model": MODEL,
         "request": {"prompt": "a red balloon", "width": 480, "height": 480, "frames": 9, "fps": 12.0},
         "digest": secrets.token_hex(32),
     }

@@ -9,10 +9,11 @@ from sqlalchemy import func, select
 from provenance import Record
 from service.errors import JobCancelledError, LeaseLostError, Problem
 from service.jobs import COMPLETED, FAILED, IN_PROGRESS, QUEUED, JobLimits, JobStore, Lease
+from service.jobs.submission import RETRY_WINDOW
 from service.store.database import Database
 from service.store.records import SqlRegistry
 from service.store.tables import media_ids
-from tests.service.conftest import LEASE, NOW, Clock, new_job
+from tests.service.conftest import LEASE, MODEL, NOW, Clock, new_job
 
 RESULT = {"file": "x/1/x.mp4", "mime": "video/mp4", "bytes": 3, "provenance": {}}
 
@@ -31,7 +32,7 @@ def record_of(lease: Lease) -> Record:
 
 
 def claim(jobs: JobStore, worker: str = "w1") -> Lease:
-    lease = jobs.claim(worker)
+    lease = jobs.claim(worker, MODEL)
     assert lease is not None
     return lease
 
@@ -49,7 +50,7 @@ def test_a_job_goes_from_queued_to_completed(jobs: JobStore, database: Database,
     assert (done.status, done.progress, done.result) == (COMPLETED, 100, RESULT)
     assert done.expires_at == clock.now + timedelta(hours=24)
     assert SqlRegistry(database, clock=clock).by_media_id(job.medium) == record_of(lease)
-    assert jobs.claim("w1") is None
+    assert jobs.claim("w1", MODEL) is None
     assert jobs.counts() == {QUEUED: 0, IN_PROGRESS: 0, COMPLETED: 1, FAILED: 0}
 
 
@@ -58,7 +59,7 @@ def test_an_expired_lease_is_taken_over_and_the_first_worker_can_write_nothing(
 ) -> None:
     job, _ = jobs.submit(new_job())
     stale = claim(jobs, "dead")
-    assert jobs.claim("w2") is None
+    assert jobs.claim("w2", MODEL) is None
     clock.forward(LEASE)
     fresh = claim(jobs, "w2")
     assert (fresh.job.id, fresh.fence, fresh.job.attempts) == (job.id, 2, 2)
@@ -94,7 +95,7 @@ def test_heartbeats_keep_a_lease(jobs: JobStore, clock: Clock) -> None:
     for _ in range(5):
         clock.forward(LEASE / 2)
         jobs.heartbeat(lease)
-    assert jobs.claim("w2") is None
+    assert jobs.claim("w2", MODEL) is None
 
 
 def test_a_job_that_kills_its_workers_is_not_started_a_fourth_time(jobs: JobStore, clock: Clock) -> None:
@@ -102,7 +103,7 @@ def test_a_job_that_kills_its_workers_is_not_started_a_fourth_time(jobs: JobStor
     for attempt in range(3):
         assert claim(jobs, f"w{attempt}").job.attempts == attempt + 1
         clock.forward(LEASE)
-    assert jobs.claim("w4") is None
+    assert jobs.claim("w4", MODEL) is None
     dead = jobs.get("ada", job.id)
     assert (dead.status, dead.error_code) == (FAILED, "attempts_exhausted")
 
@@ -125,21 +126,21 @@ def test_order_is_priority_then_fair_share_then_age(jobs: JobStore, clock: Clock
     for name, tenant, priority in (
         ("big0", "big", 0), ("big1", "big", 0), ("big2", "big", 0), ("small0", "small", 0), ("vip0", "vip", 5)
     ):  # fmt: skip
-        jobs.submit(new_job(tenant, priority=priority, model=name))
+        jobs.submit(new_job(tenant, priority=priority, digest=name))
         clock.forward(timedelta(seconds=1))
     order = []
-    while (lease := jobs.claim("w")) is not None:
-        order.append(lease.job.model)
+    while (lease := jobs.claim("w", MODEL)) is not None:
+        order.append(lease.job.request_digest)
         clock.forward(timedelta(seconds=1))
     assert order == ["vip0", "big0", "small0", "big1", "big2"]
 
 
 def test_one_tenant_cannot_hold_every_worker(database: Database, clock: Clock) -> None:
-    jobs = JobStore(database, JobLimits(max_running=2), clock=clock)
+    jobs = JobStore(database, JobLimits(max_running=2, max_priority=9), clock=clock)
     for tenant in ("big", "big", "big", "small"):
         jobs.submit(new_job(tenant))
     assert sorted(claim(jobs).job.tenant for _ in range(3)) == ["big", "big", "small"]
-    assert jobs.claim("w") is None
+    assert jobs.claim("w", MODEL) is None
 
 
 def test_a_full_queue_says_so(database: Database, clock: Clock) -> None:
@@ -176,7 +177,7 @@ def test_many_workers_claim_each_job_once(jobs: JobStore) -> None:
 
     def work(name: int) -> list[str]:
         claimed = []
-        while (lease := jobs.claim(f"w{name}")) is not None:
+        while (lease := jobs.claim(f"w{name}", MODEL)) is not None:
             jobs.publish(lease, record_of(lease), RESULT)
             claimed.append(lease.job.id)
         return claimed
@@ -186,21 +187,30 @@ def test_many_workers_claim_each_job_once(jobs: JobStore) -> None:
     assert sorted(claimed) == sorted(wanted)
 
 
-def test_an_automatic_retry_finds_the_first_job(jobs: JobStore, clock: Clock) -> None:
+def test_an_automatic_retry_is_the_first_job(jobs: JobStore, clock: Clock) -> None:
     job, _ = jobs.submit(new_job(digest="d"))
-    window = timedelta(seconds=120)
-    found = jobs.recent("ada", "d", window)
-    assert found is not None
-    assert found.id == job.id
-    assert jobs.recent("bob", "d", window) is None
-    clock.forward(window * 2)
-    assert jobs.recent("ada", "d", window) is None
+    again = new_job(digest="d", automatic=True)
+    assert jobs.submit(again)[0].id == job.id
+    assert jobs.submit(new_job("bob", digest="d", automatic=True))[1]
+    clock.forward(RETRY_WINDOW + timedelta(seconds=1))
+    assert jobs.submit(again)[1]
+    assert jobs.submit(new_job(digest="d"))[1]  # sent twice on purpose
+
+
+def test_a_retry_that_overtakes_the_request_it_repeats(jobs: JobStore, clock: Clock) -> None:
+    arrived = clock.now
+    clock.forward(timedelta(seconds=1))
+    retry, new = jobs.submit(new_job(digest="d", automatic=True, arrived_at=clock.now))
+    assert new
+    assert jobs.submit(new_job(digest="d", arrived_at=arrived))[0].id == retry.id
+    clock.forward(timedelta(seconds=1))
+    assert jobs.submit(new_job(digest="d", arrived_at=clock.now))[1]
 
 
 def test_a_deleted_job_that_waits_never_starts(jobs: JobStore) -> None:
     job, _ = jobs.submit(new_job())
     jobs.delete("ada", job.id)
-    assert jobs.claim("w") is None
+    assert jobs.claim("w", MODEL) is None
     with pytest.raises(Problem) as caught:
         jobs.get("ada", job.id)
     assert caught.value.status == 404
@@ -213,7 +223,7 @@ def test_a_deleted_job_that_runs_is_told_to_stop(jobs: JobStore, clock: Clock) -
     with pytest.raises(JobCancelledError):
         jobs.heartbeat(lease)
     clock.forward(LEASE)
-    assert jobs.claim("w2") is None  # its worker died before it could stop: nobody starts it again
+    assert jobs.claim("w2", MODEL) is None  # its worker died before it could stop: nobody starts it again
 
 
 def test_a_cancelled_job_stays_visible_as_failed(jobs: JobStore) -> None:

@@ -18,7 +18,7 @@ from service.production import Producer
 from service.settings import Settings
 from service.wiring import Services, build_guard, open_services
 from service.worker import Worker
-from tests.service.conftest import new_job
+from tests.service.conftest import MODEL, new_job
 
 
 class Fails:
@@ -47,7 +47,7 @@ def services(tmp_path: Path) -> Services:
 def run(services: Services, producer: Fails) -> tuple[Worker, str]:
     """One job through one worker; returns its id."""
     job, _ = services.jobs.submit(new_job())
-    lease = services.jobs.claim("w")
+    lease = services.jobs.claim("w", MODEL)
     assert lease is not None
     worker = Worker(services, cast(Producer, producer), "w")
     worker.work(lease)
@@ -96,10 +96,10 @@ def test_a_job_that_was_cancelled_stops(services: Services) -> None:
 
 def test_a_worker_that_drains_gives_its_job_back(services: Services) -> None:
     job, _ = services.jobs.submit(new_job())
-    lease = services.jobs.claim("w")
+    lease = services.jobs.claim("w", MODEL)
     assert lease is not None
     worker = Worker(services, cast(Producer, Fails(Cancelled("x"), wait_until_told)), "w")
-    worker.draining.set()
+    worker.drain()
     worker.work(lease)
     again = services.jobs.get("ada", job.id)
     assert (again.status, again.attempts) == (QUEUED, 0)
@@ -108,7 +108,7 @@ def test_a_worker_that_drains_gives_its_job_back(services: Services) -> None:
 def test_a_worker_that_lost_its_lease_leaves_the_job_alone(services: Services) -> None:
     def taken_over(lease: Lease, cancelled: Callable[[], bool]) -> None:
         services.jobs.release_worker("w")
-        other = services.jobs.claim("other")
+        other = services.jobs.claim("other", MODEL)
         assert other is not None
         wait_until_told(lease, cancelled)
 

@@ -1,0 +1,79 @@
+"""Pictures taken from a finished clip. Whatever leaves carries the clip's mark, readable."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from service import keys
+from service.errors import Problem
+from service.wiring import Services
+from watermark import Detector, Mark, MediaId, open_media, write_image
+
+QUALITY = 90
+SHEET_STILLS = 25
+"""Stills of a sheet, evenly spread: what a player shows over its time line."""
+STILL_WIDTH = 320
+
+
+def thumbnail(path: Path) -> Path:
+    """The middle frame of a clip at its full size: smaller, it would no longer carry the mark."""
+    target = path.with_suffix(".webp")
+    if not target.exists():
+        media = open_media(path)
+        middle = next(islice(media.frames(), media.frame_count // 2, None))
+        _write(target, middle)
+    return target
+
+
+def spritesheet(path: Path, media_id: MediaId, services: Services) -> Path:
+    """Reduced stills in rows, left to right, marked as a picture of its own under the clip's id.
+
+    Raises `Problem` 500 when the mark does not read back: then nothing is delivered.
+    """
+    target = path.with_name(f"{path.stem}-sheet.webp")
+    if target.exists():
+        return target
+    rings = keys.rings(services.settings)
+    sheet = _sheet(path)
+    frame = torch.from_numpy(sheet).permute(2, 0, 1).float().div(255)
+    marked = Mark(rings[0].draw(secrets.randbelow), media_id).apply(frame[None])[0]
+    pixels = (marked * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    _write(target, pixels)
+    if Detector(rings).detect(open_media(target).frames()).media_id != media_id:
+        target.unlink(missing_ok=True)
+        raise Problem(500, "mark_not_readable", "The sheet's mark does not read back.", stage="mark")
+    return target
+
+
+def _sheet(path: Path) -> NDArray[np.uint8]:
+    """uint8 [H, W, 3]: at most `SHEET_STILLS` stills on a square grid; empty places repeat the last."""
+    media = open_media(path)
+    shown = min(SHEET_STILLS, media.frame_count)
+    wanted = {round(index) for index in np.linspace(0, media.frame_count - 1, shown)}
+    width = min(STILL_WIDTH, media.width)
+    size = (width, max(1, round(media.height * width / media.width)))
+    stills = [
+        np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS), np.uint8)
+        for index, frame in enumerate(media.frames())
+        if index in wanted
+    ]
+    columns = math.ceil(math.sqrt(len(stills)))
+    rows = math.ceil(len(stills) / columns)
+    stills += [stills[-1]] * (rows * columns - len(stills))
+    lines = [np.concatenate(stills[row * columns : (row + 1) * columns], axis=1) for row in range(rows)]
+    return np.concatenate(lines, axis=0)
+
+
+def _write(target: Path, picture: NDArray[np.uint8]) -> None:
+    """In one move: another request may be doing the same."""
+    fresh = target.with_name(f"{secrets.token_hex(8)}.webp")
+    write_image(fresh, picture, quality=QUALITY)
+    fresh.replace(target)

@@ -1,0 +1,141 @@
+"""What a worker writes about the job it holds. Every write names the fence, and a lost lease writes nothing.
+
+A worker that dies stops extending its lease, and another one takes the job over with a higher fence.
+Whatever the first one still tries to write fails (M. Kleppmann, "How to do distributed locking", 2016). The
+output is published by one transaction: media record, charge and `completed` together, or none of them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import and_, or_, select, update
+
+from generator.request import MAX_SEED
+from provenance import Record
+from service.errors import JobCancelledError, LeaseLostError
+from service.jobs import credits
+from service.jobs.model import COMPLETED, IN_PROGRESS, QUEUED, Job, Lease
+from service.jobs.rows import Part, change_held, every, fail_rows, first, held
+from service.store.outbox import announce
+from service.store.records import insert_record
+from service.store.signals import notify
+from service.store.tables import jobs
+
+
+class Leasing(Part):
+    """The part of the store that workers write through."""
+
+    def heartbeat(self, lease: Lease, progress: int | None = None) -> None:
+        """Extend the lease and note the progress in per cent.
+
+        Raises `LeaseLostError` when another worker has the job, `JobCancelledError` when it is
+        no longer wanted.
+        """
+        values: dict[str, Any] = {"lease_until": self._clock() + self._limits.lease}
+        if progress is not None:
+            values["progress"] = progress
+        with self._database.writing() as connection:
+            row = connection.execute(
+                change_held(lease).values(**values).returning(jobs.c.cancel_requested)
+            ).first()
+        _check(lease, row)
+
+    def check(self, lease: Lease) -> None:
+        """As `heartbeat`, without writing: what the sampling loop asks between two steps."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(jobs.c.cancel_requested).where(held(lease))).first()
+        _check(lease, row)
+
+    def publish(self, lease: Lease, record: Record, result: Mapping[str, Any]) -> None:
+        """Register the record, spend the credits, complete the job and tell those who wait for it, in one
+        transaction.
+
+        Calling it again after it succeeded changes nothing. Raises `LeaseLostError`, and leaves nothing
+        behind, when the lease is no longer held.
+        """
+        now, job = self._clock(), lease.job
+        done = change_held(lease).values(
+            status=COMPLETED,
+            progress=100,
+            result=dict(result),
+            completed_at=now,
+            expires_at=now + self._limits.retention,
+            lease_until=None,
+        )
+        with self._database.writing() as connection:
+            if connection.execute(done).rowcount == 1:
+                insert_record(connection, record)
+                credits.settle(connection, job.id, now)
+                announce(connection, job.tenant, f"{job.kind}.completed", job.id, now)
+                return
+            after = first(connection, select(jobs).where(jobs.c.id == job.id, jobs.c.fence == lease.fence))
+        if after is None or after.status != COMPLETED or after.result != dict(result):
+            raise LeaseLostError(f"{job.id}: fence {lease.fence} is no longer current")
+
+    def fail(self, lease: Lease, code: str, message: str) -> None:
+        """End the job without an output. A lost lease is no error: the job is somebody else's."""
+        with self._database.writing() as connection:
+            fail_rows(connection, held(lease), self._clock(), code, message)
+
+    def give_back(self, lease: Lease) -> None:
+        """Queue the job again without counting the attempt: the worker was told to stop."""
+        with self._database.writing() as connection:
+            connection.execute(change_held(lease).values(**_AGAIN, attempts=jobs.c.attempts - 1))
+            notify(connection)
+
+    def retry_quality(self, lease: Lease) -> bool:
+        """Queue the job again with another seed, because its pictures were broken; no charge, no attempt.
+
+        False when that was done `quality_retries` times, or the client chose the seed: then it fails.
+        """
+        job = lease.job
+        if job.quality_retries >= self._limits.quality_retries or not job.request.get("seed_drawn"):
+            return False
+        again = {
+            **_AGAIN,
+            "attempts": jobs.c.attempts - 1,
+            "quality_retries": jobs.c.quality_retries + 1,
+            "request": {**job.request, "seed": secrets.randbelow(MAX_SEED)},
+        }
+        with self._database.writing() as connection:
+            connection.execute(change_held(lease).values(**again))
+            notify(connection)
+        return True
+
+    def release_worker(self, worker: str) -> int:
+        """End the leases of a worker known to be dead, so that nobody waits for them to run out."""
+        with self._database.writing() as connection:
+            done = connection.execute(
+                update(jobs)
+                .where(jobs.c.worker == worker, jobs.c.status == IN_PROGRESS)
+                .values(lease_until=self._clock())
+            )
+            notify(connection)
+        return done.rowcount
+
+    def expire(self) -> list[Job]:
+        """Completed jobs whose file is past its retention or was deleted; their result is cleared."""
+        due = and_(
+            jobs.c.status == COMPLETED,
+            jobs.c.result.is_not(None),
+            or_(jobs.c.expires_at <= self._clock(), jobs.c.deleted_at.is_not(None)),
+        )
+        with self._database.writing() as connection:
+            gone = every(connection, select(jobs).where(due))
+            connection.execute(
+                update(jobs).where(jobs.c.id.in_([job.id for job in gone])).values(result=None)
+            )
+        return gone
+
+
+_AGAIN: dict[str, Any] = {"status": QUEUED, "worker": None, "lease_until": None, "progress": 0}
+
+
+def _check(lease: Lease, row: Any) -> None:
+    if row is None:
+        raise LeaseLostError(f"{lease.job.id}: fence {lease.fence} is no longer current")
+    if row.cancel_requested:
+        raise JobCancelledError(lease.job.id)
