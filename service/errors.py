@@ -25,6 +25,10 @@ class DrainingError(ServiceError):
     """The worker was told to stop; the job goes back to the queue and costs no attempt."""
 
 
+class WebhookError(ServiceError):
+    """The address of a webhook must not be called, or did not answer."""
+
+
 class IsolationError(ServiceError):
     """The limited process gave no answer: it crashed, ran out of a limit, or said nothing usable."""
 

@@ -15,6 +15,7 @@ from service.api.state import ApiState
 from service.production import system_spec
 from service.settings import Settings
 from service.supervisor import Supervisor
+from service.webhooks import Sender
 from service.wiring import Services, build_guard, build_inspector, open_services, start_logging
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def build_state(services: Services) -> ApiState:
         guard=build_guard(services.settings, clock=services.clock),
         inspector=build_inspector(services.settings),
         spec=system_spec(services.settings.model),
+        sender=Sender(services.webhooks, clock=services.clock, private=services.settings.webhook_private),
     )
 
 

@@ -83,6 +83,9 @@ class Settings:
     retention_hours: float = 24.0
     """How long a finished file is kept; its record stays."""
 
+    webhook_private: bool = False
+    """Whether webhooks may go to plain http and to addresses of this network."""
+
     upload_max_bytes: int = 256 * MIB
     """One upload to be verified. A minute of 1080p at 20 Mb/s is 150 MB."""
     reference_max_bytes: int = 20 * MIB

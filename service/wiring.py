@@ -27,6 +27,7 @@ from service.store.decisions import DecisionLog
 from service.store.records import SqlRegistry
 from service.store.signals import Signals
 from service.store.tenants import KeyStore
+from service.store.webhooks import WebhookStore
 from service.store.workers import WorkerStore
 from service.untrusted import InspectionContext
 from watermark import MediaLimits
@@ -61,6 +62,7 @@ class Services:
     api_keys: KeyStore
     signals: Signals
     characters: CharacterStore
+    webhooks: WebhookStore
 
     def sweep(self) -> None:
         """Remove files whose time is over; the records stay."""
@@ -113,6 +115,7 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         api_keys=KeyStore(database, clock=clock),
         signals=Signals(settings.url),
         characters=CharacterStore(database, clock=clock),
+        webhooks=WebhookStore(database, clock=clock),
     )
 
 

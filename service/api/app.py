@@ -21,18 +21,20 @@ from service.api import (
     soft_binding,
     verify,
     videos,
+    webhooks,
 )
 from service.api.middleware import Envelope
 from service.api.state import ApiState
 
 
 def create_app(state: ApiState) -> FastAPI:
-    """The application over `state`. Imports for the first upload are done in the background."""
+    """The application over `state`. Imports for the first upload and webhooks are done aside."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=state.inspector.warm, name="warm", daemon=True).start()
-        yield
+        with state.sender:
+            yield
         state.services.database.close()
 
     # The interactive pages of FastAPI load scripts from elsewhere, which the security policy forbids.
@@ -59,6 +61,7 @@ def create_app(state: ApiState) -> FastAPI:
         soft_binding,
         health,
         page,
+        webhooks,
     ):
         app.include_router(room.router)
     return app

@@ -12,6 +12,7 @@ from generator import SystemSpec
 from guard import Guard
 from service.errors import Problem
 from service.inspection import Inspector
+from service.webhooks import Sender
 from service.wiring import Services
 
 PUBLIC_TENANT = "default"
@@ -26,6 +27,7 @@ class ApiState:
     guard: Guard
     inspector: Inspector
     spec: SystemSpec
+    sender: Sender
 
 
 def api_state(request: Request) -> ApiState:
@@ -40,9 +42,19 @@ State = Annotated[ApiState, Depends(api_state)]
 
 
 async def _caller(request: Request, scope: str) -> str:
-    state = api_state(request)
-    if state.services.settings.auth == "none":
+    if api_state(request).services.settings.auth == "none":
         return PUBLIC_TENANT
+    return await _key_holder(request, scope)
+
+
+async def administrator(request: Request) -> str:
+    """The tenant of a key with the scope `admin`, which is asked for even where no other call needs a key.
+    Raises `Problem` 401 or 403."""
+    return await _key_holder(request, "admin")
+
+
+async def _key_holder(request: Request, scope: str) -> str:
+    state = api_state(request)
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret:
         raise _unauthorized("Send an API key: Authorization: Bearer assay_...")

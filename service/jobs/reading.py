@@ -70,7 +70,7 @@ class Reading(Part):
         return job
 
     def cancel(self, tenant: str, job_id: str) -> Job:
-        """Stop the job, which stays visible as failed with the code `cancelled`; an ended job stays as it is."""
+        """Stop the job, which stays, as failed with the code `cancelled`. A job that ended stays as it is."""
         self.get(tenant, job_id)
         with self._database.writing() as connection:
             waits = and_(jobs.c.id == job_id, jobs.c.status == QUEUED)
