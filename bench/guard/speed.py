@@ -1,0 +1,109 @@
+"""The prompt stage at scale: every shipped policy, one of them with 150,000 more names, on one core.
+
+Processor time of one thread, so that neighbours on the machine count as little as possible. Prompts are the
+held-out benign ones and real users' prompts; each is judged once by every policy, and the times are added.
+"""
+
+import gc
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from random import Random
+
+from bench.guard.data import benign_texts, held_out, rows_of
+from bench.guard.gazetteer import made_up_people
+from guard import Guard, GuardRequest, Policy, Stage, Text, load_policy
+from guard.errors import Location
+from guard.model import Action, EntryList, Mentions, Mode, Rule, Severity
+
+NAMES = 150_000
+PROMPTS = 3000
+_WARM_UP = 200
+_AT = Location("bench", 1, 1)
+_NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure with its bar."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the bar is kept."""
+        return self.value <= self.limit
+
+
+def measure(folder: Path, progress: Callable[[str], None], *, names: int = NAMES) -> list[Figure]:
+    """Returns build time, memory and the distribution of the time of one prompt."""
+    progress("made-up names")
+    people = made_up_people(names)
+    policies = [load_policy(path) for path in shipped_policies()]
+    policies[0] = _with_list(policies[0], people)
+    gc.collect()
+    before = _resident_mb()
+    progress("compile")
+    started = time.thread_time()
+    guards = [Guard(policy, faces=None, consents=None, clock=lambda: _NOW) for policy in policies]
+    build = time.thread_time() - started
+    gc.collect()
+    memory = _resident_mb() - before
+    texts = prompts_of(folder)
+    progress(f"{len(texts)} prompts")
+    times = sorted(_timed(guards, texts))
+    return [
+        Figure(f"compile {len(policies)} policies and {names:,} names", build, "s", 5.0),
+        Figure("memory of the compiled policies", memory, "MB", 300.0),
+        Figure("prompt stage, p50", _quantile(times, 0.5) * 1e3, "ms", 0.5),
+        Figure("prompt stage, p99", _quantile(times, 0.99) * 1e3, "ms", 5.0),
+    ]
+
+
+def shipped_policies() -> list[Path]:
+    """Returns the policy files that are installed, the default one first."""
+    folder = Path(str(resources.files("policies")))
+    return sorted(folder.rglob("*.yaml"), key=lambda path: (path.name != "default.yaml", path.name))
+
+
+def prompts_of(folder: Path) -> list[str]:
+    """Returns prompts of all kinds in one shuffled list."""
+    texts = [text for _, text in benign_texts(folder) if held_out(text)]
+    texts += [str(row["prompt"]) for row in rows_of(folder, "unsafe_i2p") if held_out(str(row["prompt"]))]
+    Random(0).shuffle(texts)
+    return texts[:PROMPTS]
+
+
+def _with_list(policy: Policy, people: EntryList) -> Policy:
+    rule = Rule(
+        id="made-up-people", title="A made-up person", stage=Stage.PROMPT, severity=Severity.HIGH,
+        when=Mentions("made-up-people", _AT), then=Action.BLOCK, reason="PERSON.PUBLIC_FIGURE", at=_AT,
+        mode=Mode.ENFORCE,
+    )  # fmt: skip
+    return replace(policy, rules=(*policy.rules, rule), lists={**policy.lists, "made-up-people": people})
+
+
+def _timed(guards: Sequence[Guard], texts: Sequence[str]) -> Iterator[float]:
+    for number, text in enumerate([*texts[:_WARM_UP], *texts]):
+        request = GuardRequest(Stage.PROMPT, (Text("prompt", text),))
+        started = time.thread_time()
+        for guard in guards:
+            guard.evaluate(request)
+        if number >= _WARM_UP:
+            yield time.thread_time() - started
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
