@@ -4,12 +4,23 @@ put in."""
 from __future__ import annotations
 
 from dataclasses import InitVar, dataclass
+from pathlib import Path
 from typing import Final
 
 from generator.encode import Encoded
 from generator.errors import SelfCheckError
+from generator.sound import heard
 from generator.stages import Seal, require_seal
-from watermark import Detection, Detector, Mark, Media, MediaLimits, open_media
+from watermark import (
+    AudioDetection,
+    AudioDetector,
+    AudioMark,
+    Detection,
+    Detector,
+    Mark,
+    MediaLimits,
+    open_media,
+)
 
 _SEAL: Final = Seal()
 MAX_LOG10_P: Final = -6.0
@@ -18,11 +29,17 @@ MAX_LOG10_P: Final = -6.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MarkedMedia:
-    """A file in the work folder from which the detector has read back the id of `mark`."""
+    """A file in the work folder from which the detector has read back the id of `mark`.
 
-    media: Media
-    mark: Mark
-    detection: Detection
+    `sound` is what was heard in its sound track, where that was marked; of a sound file, `mark` and
+    `detection` are those of the sound.
+    """
+
+    path: Path
+    mime: str
+    mark: Mark | AudioMark
+    detection: Detection | AudioDetection
+    sound: AudioDetection | None = None
     seal: InitVar[Seal]
 
     def __post_init__(self, seal: Seal) -> None:
@@ -30,8 +47,8 @@ class MarkedMedia:
 
 
 def confirm(encoded: Encoded, detector: Detector, limits: MediaLimits) -> MarkedMedia:
-    """Decode the file at `encoded.path` and detect the mark. Raises `SelfCheckError` when it is not the
-    one put in."""
+    """Decode the file at `encoded.path` and detect the marks. Raises `SelfCheckError` when they are not the
+    ones put in."""
     media = open_media(encoded.path, limits)
     detection = detector.detect(media.frames())
     mark = encoded.mark
@@ -41,4 +58,22 @@ def confirm(encoded: Encoded, detector: Detector, limits: MediaLimits) -> Marked
             f"the mark {mark.media_id.hex} did not read back from the encoded file "
             f"(log10 p {detection.log10_p:.1f}); the picture is too plain or too small for it"
         )
-    return MarkedMedia(media=media, mark=mark, detection=detection, seal=_SEAL)
+    sound = _confirm_sound(encoded.path, encoded.sound, detector, limits) if encoded.sound else None
+    return MarkedMedia(
+        path=encoded.path, mime=media.mime, mark=mark, detection=detection, sound=sound, seal=_SEAL
+    )
+
+
+def confirm_sound(
+    path: Path, mime: str, mark: AudioMark, detector: Detector, limits: MediaLimits
+) -> MarkedMedia:
+    """Decode the sound file at `path` and detect the mark. Raises `SelfCheckError`."""
+    detection = _confirm_sound(path, mark, detector, limits)
+    return MarkedMedia(path=path, mime=mime, mark=mark, detection=detection, sound=detection, seal=_SEAL)
+
+
+def _confirm_sound(path: Path, mark: AudioMark, detector: Detector, limits: MediaLimits) -> AudioDetection:
+    detection = heard(path, mark, AudioDetector(detector.rings), limits)
+    if detection is None:
+        raise SelfCheckError(f"the mark {mark.media_id.hex} did not read back from the encoded sound")
+    return detection

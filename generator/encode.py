@@ -18,8 +18,18 @@ from generator.remux import has_timing, with_timing_and_audio
 from generator.request import MediaFormat, MediaKind
 from generator.sample import to_bytes
 from generator.screen import ScreenedFrames
+from generator.sound import marked_track
 from generator.stages import CancelRequested, Progress, Seal, require_seal, stop_if
-from watermark import Mark, Media, write_image, write_video
+from watermark import (
+    AudioDetector,
+    AudioMark,
+    Mark,
+    Media,
+    MediaLimits,
+    Sound,
+    write_image,
+    write_video,
+)
 
 _SEAL: Final = Seal()
 CRF: Final = 18
@@ -34,11 +44,13 @@ NOTICE: Final = "Made with AI. Provenance: C2PA manifest and invisible mark."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
-    """A file whose pixels were marked before encoding; nobody has looked yet whether the mark survived it."""
+    """A file whose pixels were marked before encoding, and its sound where `sound` says so; nobody has
+    looked yet whether the marks survived it."""
 
     path: Path
     format: MediaFormat
     mark: Mark
+    sound: AudioMark | None = None
     seal: InitVar[Seal]
 
     def __post_init__(self, seal: Seal) -> None:
@@ -64,28 +76,32 @@ def encode_copy(
     wanted: MediaFormat,
     *,
     device: torch.device,
+    listener: AudioDetector,
+    limits: MediaLimits,
     progress: Progress,
     cancelled: CancelRequested,
 ) -> Encoded:
-    """A marked copy of a file made elsewhere, streamed: memory does not grow with its length.
+    """A marked copy of a file made elsewhere, streamed: memory does not grow with the number of pictures.
 
-    A clip keeps the time of every frame and its sound. Raises `MarkingError` when it cannot, `EmbeddingError`
-    when a frame cannot hold the mark, `MediaError` when the file breaks off.
+    A clip keeps the time of every frame and its sound, marked where it holds a mark. Raises `MarkingError`
+    when it cannot, `EmbeddingError` when a frame cannot hold the mark, `MediaError` when the file breaks off.
     """
     path = folder / f"encoded{wanted.suffix}"
     if wanted.kind is not MediaKind(media.kind):
         raise MarkingError(f"{media.path.name} is {media.kind}; it cannot become {wanted}")
     frames = _marked(media, mark, device, progress, cancelled)
+    heard: tuple[Sound, AudioMark] | None = None
     if wanted.kind is MediaKind.IMAGE:
         write_image(path, next(frames), quality=IMAGE_QUALITY)
     elif has_timing(media.path):
         silent = folder / "silent.mp4"
         write_video(silent, frames, fps=media.fps, crf=CRF)
-        with_timing_and_audio(silent, media.path, path)
+        heard = marked_track(media.path, mark.key, mark.media_id, listener, limits)
+        with_timing_and_audio(silent, media.path, path, heard[0] if heard else None)
         silent.unlink()
     else:
         write_video(path, frames, fps=media.fps, crf=CRF)
-    return Encoded(path=path, format=wanted, mark=mark, seal=_SEAL)
+    return Encoded(path=path, format=wanted, mark=mark, sound=heard[1] if heard else None, seal=_SEAL)
 
 
 def _marked(

@@ -15,7 +15,7 @@ from typing import Final
 
 import torch
 
-from generator.confirm import MarkedMedia, confirm
+from generator.confirm import MarkedMedia, confirm, confirm_sound
 from generator.digests import file_digest
 from generator.encode import encode_copy
 from generator.errors import MarkingError, SelfCheckError
@@ -24,9 +24,20 @@ from generator.pipeline import Issuer
 from generator.release import Register, Released, release, work_folder
 from generator.request import MIN_SIDE, MediaFormat, MediaKind
 from generator.sign import leave_unsigned, sign
+from generator.sound import encode_sound, format_of_sound, mime_of
 from generator.stages import CancelRequested, Progress, never_cancelled, no_progress, stop_if
 from provenance import Agent, Input, ManifestFacts, Role, SourceType
-from watermark import Mark, Media, MediaId, open_media
+from provenance.manifest import SOFT_BINDING_ALG, SOUND_BINDING_ALG
+from watermark import (
+    AudioDetection,
+    AudioDetector,
+    Detection,
+    Mark,
+    Media,
+    MediaId,
+    open_media,
+    read_sound,
+)
 
 _FORMATS: Final = {
     "image/png": MediaFormat.PNG,
@@ -59,20 +70,24 @@ class MediaMarker(Issuer):
         progress: Progress = no_progress,
         cancelled: CancelRequested = never_cancelled,
     ) -> Released:
-        """A marked copy of `source` (PNG, JPEG, WebP, MP4 or MOV), upright, with its frame times and sound.
+        """A marked copy of `source`: PNG, JPEG, WebP, MP4 or MOV, upright, with its frame times and sound;
+        WAV, FLAC, MP3 or M4A.
 
-        `source_type` says what AI had to do with it (None: nothing is claimed). Transparent parts become
-        white. Raises `MarkingError` when the file is too small, of another type, or marked already;
+        The sound of a clip is marked as well where it holds a mark: not when it is silent or shorter than a
+        second. `source_type` says what AI had to do with it (None: nothing is claimed). Transparent parts
+        become white. Raises `MarkingError` when the file is too small, of another type, or marked already;
         `MediaError` when it is broken or beyond the limits; `SelfCheckError`, `BindingError` and what
         `register` raises.
         """
-        media = open_media(source, self.limits)
-        wanted = _format(media)
-        self._refuse_own_mark(media)
+        told = _Told(progress, cancelled)
+        sound_format = format_of_sound(source)
         with work_folder(self.folder) as work:
-            marked = self._marked(media, media_id, wanted, work, progress, cancelled)
+            if sound_format is None:
+                marked, seconds = self._mark_pictures(source, media_id, work, told)
+            else:
+                marked, seconds = self._mark_sound(source, media_id, sound_format, work, told)
             progress("sign", 0.0)
-            facts = self._facts(media, media_id, wanted, title or source.name, source_type)
+            facts = self._facts(source, marked, seconds, title or source.name, source_type)
             asset = (
                 leave_unsigned(marked, facts, tenant=tenant, limits=self.limits)
                 if no_sign
@@ -83,13 +98,31 @@ class MediaMarker(Issuer):
             stop_if(cancelled)
             return release(asset, self.folder, register)
 
+    def _mark_pictures(
+        self, source: Path, media_id: MediaId, work: Path, told: _Told
+    ) -> tuple[MarkedMedia, float]:
+        media = open_media(source, self.limits)
+        wanted = _format(media)
+        self._refuse_own_mark(media)
+        return self._marked(media, media_id, wanted, work, told.progress, told.cancelled), media.seconds
+
+    def _mark_sound(
+        self, source: Path, media_id: MediaId, wanted: MediaFormat, work: Path, told: _Told
+    ) -> tuple[MarkedMedia, float]:
+        sound = read_sound(source, self.limits)
+        listener = AudioDetector(self.detector.rings)
+        _refuse(source, listener.detect(sound.samples, sound.rate))
+        told.progress("mark", 0.0)
+        stop_if(told.cancelled)
+        encoded = encode_sound(sound, self.ring.draw(self.randbelow), media_id, wanted, work, listener)
+        told.progress("check", 0.0)
+        return confirm_sound(
+            encoded.path, wanted.mime, encoded.mark, self.detector, self.limits
+        ), sound.seconds
+
     def _refuse_own_mark(self, media: Media) -> None:
         stride = max(1, media.frame_count // _OWN_MARK_FRAMES)
-        detection = self.detector.detect(media.frames(stride))
-        if detection.found and detection.media_id is not None:
-            raise MarkingError(
-                f"{media.path.name} carries the mark {detection.media_id.hex} already; look that id up"
-            )
+        _refuse(media.path, self.detector.detect(media.frames(stride)))
 
     def _marked(
         self,
@@ -104,7 +137,15 @@ class MediaMarker(Issuer):
         for strength in self.strengths:
             mark = Mark(key, media_id, strength)
             encoded = encode_copy(
-                media, mark, work, wanted, device=self.device, progress=progress, cancelled=cancelled
+                media,
+                mark,
+                work,
+                wanted,
+                device=self.device,
+                listener=AudioDetector(self.detector.rings),
+                limits=self.limits,
+                progress=progress,
+                cancelled=cancelled,
             )
             progress("check", 0.0)
             try:
@@ -114,26 +155,49 @@ class MediaMarker(Issuer):
         raise failure
 
     def _facts(
-        self, media: Media, media_id: MediaId, wanted: MediaFormat, title: str, source_type: SourceType | None
+        self,
+        source: Path,
+        marked: MarkedMedia,
+        seconds: float,
+        title: str,
+        source_type: SourceType | None,
     ) -> ManifestFacts:
+        is_sound = marked.mime.startswith("audio/")
         return ManifestFacts(
             title=title,
-            mime=wanted.mime,
-            media_id=media_id,
+            mime=marked.mime,
+            media_id=marked.mark.media_id,
             created_at=self.clock(),
             generator=Agent(PRODUCT, version(PRODUCT)),
-            digests={"source": file_digest(media.path)},
-            span_ms=round(1000 * media.seconds) or None,
-            parent=Input(media.path, media.mime, title, Role.COMPONENT),
+            digests={"source": file_digest(source)},
+            span_ms=round(1000 * seconds) or None,
+            parent=Input(source, mime_of(source), title, Role.COMPONENT),
             source_type=source_type,
+            soft_binding_alg=SOUND_BINDING_ALG if is_sound else SOFT_BINDING_ALG,
+            sound_binding_alg=SOUND_BINDING_ALG if marked.sound and not is_sound else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Whom to tell how far it is, and whom to ask whether to go on."""
+
+    progress: Progress
+    cancelled: CancelRequested
+
+
+def _refuse(path: Path, detection: Detection | AudioDetection) -> None:
+    if detection.found and detection.media_id is not None:
+        raise MarkingError(f"{path.name} carries the mark {detection.media_id.hex} already; look that id up")
 
 
 def _format(media: Media) -> MediaFormat:
     wanted = _FORMATS.get(media.mime)
     if wanted is None or wanted.kind is not MediaKind(media.kind):
         kind = f"an animated {media.mime}" if MediaKind(media.kind) is MediaKind.VIDEO else media.mime
-        raise MarkingError(f"{media.path.name} is {kind}; give PNG, JPEG, WebP, MP4 or MOV")
+        raise MarkingError(
+            f"{media.path.name} is {kind}; give PNG, JPEG, WebP, MP4, MOV, WAV, FLAC, MP3 or M4A"
+        )
     if min(media.width, media.height) < MIN_SIDE:
         raise MarkingError(
             f"{media.path.name}: {media.width}x{media.height} pixels; the short side must have {MIN_SIDE}"

@@ -2,7 +2,8 @@
 packet.
 
 `write_video` counts frames at a fixed rate. Phones record at a varying one, and sound that drifts from the
-picture is the first thing that anyone notices. Packets are copied, never re-encoded.
+picture is the first thing that anyone notices. Packets are copied;
+only sound that was marked is encoded anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import av
 import av.error
 
 from generator.errors import MarkingError
+from watermark import Sound
+from watermark.audio_files import AAC_BITS_PER_CHANNEL, add_sound_stream, encoded_sound
 
 _MP4: Final = {"movflags": "+faststart+use_metadata_tags"}
 
@@ -44,9 +47,9 @@ def has_timing(path: Path) -> bool:
         return file.read(8)[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free")
 
 
-def with_timing_and_audio(silent: Path, source: Path, target: Path) -> None:
+def with_timing_and_audio(silent: Path, source: Path, target: Path, sound: Sound | None = None) -> None:
     """Write `target`: the picture track of `silent` at the times of `source`, with the sound tracks of
-    `source`.
+    `source`; `sound`, where given, takes the place of the first of them, at the time at which that began.
 
     Raises `MarkingError` when the frames do not correspond or the sound cannot lie in an MP4 file.
     """
@@ -54,13 +57,15 @@ def with_timing_and_audio(silent: Path, source: Path, target: Path) -> None:
         times = _frame_times(source)
         with av.open(str(silent)) as pictures, av.open(str(source)) as sounds, _open_target(target) as out:
             track = out.add_stream_from_template(pictures.streams.video[0])
-            tracks = {stream.index: _audio_track(out, stream, source) for stream in sounds.streams.audio}
+            given = sounds.streams.audio
+            replaced = [add_sound_stream(out, "aac", sound, AAC_BITS_PER_CHANNEL)] if sound else []
+            tracks = {s.index: _audio_track(out, s, source) for s in given[len(replaced) :]}
             track.time_base = times.base
+            heard = [encoded_sound(stream, sound) for stream in replaced] if sound else []
+            heard.append(_sounds(sounds, tracks))
             shown = _pictures(pictures, track, times, source)
-            heard = _sounds(sounds, tracks)
-            for packet in heapq.merge(
-                shown, heard, key=_decoding_time
-            ):  # players stream what lies side by side
+            # Players stream what lies side by side.
+            for packet in heapq.merge(shown, *heard, key=_decoding_time):
                 out.mux(packet)
     except (av.error.FFmpegError, OSError) as error:
         raise MarkingError(f"{source.name}: sound or timing cannot be kept ({error})") from error
@@ -106,7 +111,7 @@ def _pictures(pictures: Any, track: Any, times: FrameTimes, source: Path) -> Ite
 
 def _sounds(sounds: Any, tracks: dict[int, Any]) -> Iterator[Any]:
     for packet in sounds.demux(tuple(sounds.streams.audio)) if tracks else ():
-        if packet.dts is not None:
+        if packet.dts is not None and packet.stream.index in tracks:
             packet.stream = tracks[packet.stream.index]
             yield packet
 

@@ -44,14 +44,22 @@ class MediaFormat(StrEnum):
     PNG = "png"
     JPEG = "jpeg"
     WEBP = "webp"
+    WAV = "wav"
+    MP3 = "mp3"
+    M4A = "m4a"
+    FLAC = "flac"
 
     @property
     def kind(self) -> MediaKind:
-        return MediaKind.VIDEO if self is MediaFormat.MP4 else MediaKind.IMAGE
+        if self is MediaFormat.MP4:
+            return MediaKind.VIDEO
+        sounds = (MediaFormat.WAV, MediaFormat.MP3, MediaFormat.M4A, MediaFormat.FLAC)
+        return MediaKind.AUDIO if self in sounds else MediaKind.IMAGE
 
     @property
     def mime(self) -> str:
-        return f"{self.kind}/{self}"
+        named = {MediaFormat.MP3: "mpeg", MediaFormat.M4A: "mp4"}.get(self, self.value)
+        return f"{self.kind}/{named}"
 
     @property
     def suffix(self) -> str:

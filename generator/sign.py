@@ -69,14 +69,14 @@ def sign(
     Raises `SigningError` when signing fails, `BindingError` unless the manifest is intact (its hash binding
     fits the file) and its soft binding names exactly the id that the detector read from the pixels.
     """
-    target = marked.media.path.with_stem("signed")
-    signed = sign_asset(marked.media.path, target, facts, key, trust=trust)
+    target = marked.path.with_stem("signed")
+    signed = sign_asset(marked.path, target, facts, key, trust=trust)
     report = read_manifest(target, trust)
     if not report.state.intact:
         reasons = "; ".join(failure.code for failure in report.failures)
         raise BindingError(f"the manifest read back as {report.state}: {reasons or report.note}")
-    named = report.bound_ids(facts.soft_binding_alg)
-    if named != (marked.detection.media_id,):
+    named = tuple(media_id for alg in facts.binding_algs for media_id in report.bound_ids(alg))
+    if named != (marked.detection.media_id,) * len(facts.binding_algs):
         raise BindingError(
             f"the manifest names {[i.hex for i in named]}, the picture {marked.mark.media_id.hex}"
         )
@@ -88,7 +88,7 @@ def leave_unsigned(
     marked: MarkedMedia, facts: ManifestFacts, *, tenant: str, limits: MediaLimits
 ) -> UnsignedMedia:
     """Take `marked` as it is: for owners who sign elsewhere. Its record holds no manifest."""
-    path = marked.media.path
+    path = marked.path
     record = _record(marked, facts, tenant, limits, path, None)
     return UnsignedMedia(path=path, marked=marked, facts=facts, record=record, seal=_SEAL)
 
@@ -107,7 +107,7 @@ def _record(
         manifest_label=signed.label if signed else None,
         manifest=signed.manifest if signed else None,
         file_sha256=signed.sha256 if signed else None,
-        fingerprint=fingerprint_media(open_media(path, limits)),
+        fingerprint=None if facts.mime.startswith("audio/") else fingerprint_media(open_media(path, limits)),
         created_at=facts.created_at,
         tenant=tenant,
         policy=facts.policy,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from provenance.credentials import C2paReport
 from provenance.fingerprint import Views
 from provenance.labels import Labels
-from watermark import Detection
+from watermark import AudioDetection, Detection
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """`detection` and `views` are None where the file holds no readable picture; `problem` then says why.
+    `sound` is None where it holds no readable sound, or nobody listened.
 
     `sha256` (hexadecimal) is of the whole file, `width` and `height` in pixels, `seconds` 0 for a still.
     Pickles to less than 1 MB.
@@ -29,3 +30,4 @@ class Evidence:
     labels: Labels
     problem: str = ""
     sha256: str = ""
+    sound: AudioDetection | None = None

@@ -10,7 +10,7 @@ from provenance.credentials import C2paReport, C2paState
 from provenance.labels import Labels
 from provenance.registry import Record
 from provenance.report import Explanation, Facts
-from watermark import Band, Detection
+from watermark import AudioDetection, Band, Detection
 
 
 def explain(facts: Facts, *, now: datetime) -> tuple[Explanation, ...]:
@@ -21,6 +21,8 @@ def explain(facts: Facts, *, now: datetime) -> tuple[Explanation, ...]:
 
 def _lines(facts: Facts, now: datetime) -> Iterator[Explanation]:
     yield _mark(facts.evidence.detection, facts.evidence.problem)
+    if facts.evidence.sound is not None:
+        yield _sound(facts.evidence.sound, facts.evidence.detection)
     if facts.mark_id is not None or facts.record is not None:
         yield _record(facts.record, now)
     if facts.marked is not None:
@@ -67,6 +69,22 @@ def _mark(detection: Detection | None, problem: str) -> Explanation:
         "no mark found",
         "the picture was not marked with a key of this service, or the mark was destroyed",
         "that the picture was not made here, or not made by AI",
+    )
+
+
+def _sound(heard: AudioDetection, seen: Detection | None) -> Explanation:
+    if not heard.found or heard.media_id is None:
+        return Explanation(
+            "no mark heard in the sound",
+            "the sound was not marked with a key of this service, or the mark was destroyed",
+            "that the sound was not made here, or not made by AI",
+        )
+    seen_id = seen.media_id if seen is not None else None
+    other = f", another than the picture's {seen_id.hex}" if seen_id not in (None, heard.media_id) else ""
+    return Explanation(
+        f"mark {heard.media_id.hex} heard{other}, chance of an accident at most 10^{heard.log10_p:.0f}",
+        "this sound, or one that its mark was copied from, was marked with a key of this service",
+        "what is said or played: no fingerprint of the sound is kept, so it is compared with nothing",
     )
 
 

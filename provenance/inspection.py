@@ -21,7 +21,18 @@ from provenance.labels import read_labels
 from provenance.read import read_manifest
 from provenance.sniff import sniff
 from provenance.trust import TrustAnchors
-from watermark import Detection, Media, MediaError, MediaLimits, open_media
+from watermark import (
+    AudioDetection,
+    AudioDetector,
+    Detection,
+    DetectionError,
+    Media,
+    MediaError,
+    MediaLimits,
+    has_sound,
+    open_media,
+    read_sound,
+)
 
 
 class MarkDetector(Protocol):
@@ -31,25 +42,44 @@ class MarkDetector(Protocol):
 
 
 def inspect_media(
-    path: Path, *, detector: MarkDetector, trust: TrustAnchors, limits: MediaLimits
+    path: Path,
+    *,
+    detector: MarkDetector,
+    trust: TrustAnchors,
+    limits: MediaLimits,
+    listener: AudioDetector | None = None,
 ) -> Evidence:
-    """Read mark, credentials, labels and small views of a file.
+    """Read marks, credentials, labels and small views of a file; its sound with a `listener`.
 
     Raises `ReadError` for a file that is empty, too large or of no known kind, and `watermark.MediaError` for
-    a picture or clip that cannot be decoded, unless it carries credentials: those are evidence by themselves.
+    a picture or clip that cannot be decoded, unless it carries credentials or sound: those are evidence by
+    themselves.
     """
     mime, size, sha256 = _admit(path, limits)
     c2pa = read_manifest(path, trust)
     labels = read_labels(path)
+    sound = None if listener is None else _listen(path, mime, listener, limits)
     try:
         media = open_media(path, limits)
         detection, views = _look(media, detector)
     except MediaError as error:
-        if not _carries_credentials(c2pa):
+        if sound is None and not _carries_credentials(c2pa):
             raise
-        return Evidence(size, mime, 0, 0, 0.0, None, None, c2pa, labels, str(error), sha256)
+        seconds = 0.0 if sound is None else sound.seconds
+        return Evidence(size, mime, 0, 0, seconds, None, None, c2pa, labels, str(error), sha256, sound)
     return Evidence(
-        size, mime, media.width, media.height, media.seconds, detection, views, c2pa, labels, "", sha256
+        size,
+        mime,
+        media.width,
+        media.height,
+        media.seconds,
+        detection,
+        views,
+        c2pa,
+        labels,
+        "",
+        sha256,
+        sound,
     )
 
 
@@ -75,6 +105,17 @@ def _look(media: Media, detector: MarkDetector) -> tuple[Detection, Views]:
     sampler = Sampler(fps=media.fps, lines=VIEW_LINES, limit=MAX_VIEWS)
     detection = detector.detect(sampler.watch(media.frames()))
     return detection, sampler.views()
+
+
+def _listen(path: Path, mime: str, listener: AudioDetector, limits: MediaLimits) -> AudioDetection | None:
+    """What is heard, or None where there is no sound that could be read."""
+    try:
+        if mime.startswith("image/") or not has_sound(path):
+            return None
+        sound = read_sound(path, limits)
+        return listener.detect(sound.samples, sound.rate)
+    except (MediaError, DetectionError):
+        return None
 
 
 def _carries_credentials(report: C2paReport) -> bool:

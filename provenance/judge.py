@@ -29,7 +29,8 @@ def judge(evidence: Evidence, registry: Registry, *, now: datetime) -> Report:
 
 def _gather(evidence: Evidence, registry: Registry) -> Facts:
     c2pa, detection = evidence.c2pa, evidence.detection
-    mark_id = detection.media_id if detection is not None and detection.found else None
+    heard = evidence.sound.media_id if evidence.sound is not None and evidence.sound.found else None
+    mark_id = detection.media_id if detection is not None and detection.found else heard
     marked = registry.by_media_id(mark_id) if mark_id is not None else None
     labelled = registry.by_manifest_label(c2pa.label) if c2pa.label else None
     return Facts(

@@ -22,6 +22,8 @@ SPEC_VERSION: Final = "2.4.0"
 SOFT_BINDING_ALG: Final = "org.assay.mark.1"
 """Name of our mark in `c2pa.soft-binding`; an operator who registers a name in the C2PA list sets that one
 instead."""
+SOUND_BINDING_ALG: Final = "org.assay.sound.1"
+"""Name of our mark in sound (docs/spec/audio.md)."""
 RECORD_LABEL: Final = "org.assay.generation"
 """Our own assertion: media id, policy, decision and digests. A custom label needs a dot (C2PA 2.4
 conformance)."""
@@ -89,7 +91,7 @@ class ManifestFacts:
 
     `created_at` is timezone-aware. `digests` maps a name ("prompt", "parameters") to `algorithm:text`; the
     texts themselves never enter a manifest. `span_ms` is a clip's length, None for a still picture or an
-    unknown length.
+    unknown length. `sound_binding_alg` names the mark in a clip's sound track, where it has one.
 
     Without `parent` the file is stated as created, with `source_type`. With `parent`, the file that it was
     derived from, it is stated as opened, and `source_type` (None: no AI took part) becomes an edit. Raises
@@ -111,6 +113,7 @@ class ManifestFacts:
     source_type: SourceType | None = SourceType.TRAINED_ALGORITHMIC
     marker: Agent = Agent("assay", "1")
     soft_binding_alg: str = SOFT_BINDING_ALG
+    sound_binding_alg: str | None = None
     allow_training: bool = False
 
     def __post_init__(self) -> None:
@@ -126,6 +129,12 @@ class ManifestFacts:
             if not _DIGEST.fullmatch(digest):
                 raise ManifestError(f"digests[{name!r}]: expected 'algorithm:digest', never the text itself")
 
+    @property
+    def binding_algs(self) -> tuple[str, ...]:
+        """The marks that the file carries, by their names in soft bindings."""
+        extra = self.sound_binding_alg
+        return (self.soft_binding_alg,) if extra is None else (self.soft_binding_alg, extra)
+
 
 def manifest_definition(facts: ManifestFacts) -> Json:
     """The manifest definition for the C2PA library. The hard binding and the ingredients' hashes are added by
@@ -136,7 +145,7 @@ def manifest_definition(facts: ManifestFacts) -> Json:
         "format": facts.mime,
         "assertions": [
             _assertion("c2pa.actions.v2", {"allActionsIncluded": True, "actions": _actions(facts)}),
-            _assertion("c2pa.soft-binding", _soft_binding(facts)),
+            *(_assertion("c2pa.soft-binding", _soft_binding(facts, alg)) for alg in facts.binding_algs),
             *(
                 [_assertion("c2pa.ai-disclosure", _disclosure(facts.model))]
                 if facts.model is not None
@@ -234,10 +243,10 @@ def _agent(agent: Agent) -> Json:
     return {"name": agent.name, "version": agent.version}
 
 
-def _soft_binding(facts: ManifestFacts) -> Json:
+def _soft_binding(facts: ManifestFacts, alg: str) -> Json:
     scope = {} if facts.span_ms is None else {"timespan": {"start": 0, "end": facts.span_ms}}
     block = {"scope": scope, "value": binding_text(facts.media_id)}
-    return {"alg": facts.soft_binding_alg, "blocks": [block], "pad": ""}
+    return {"alg": alg, "blocks": [block], "pad": ""}
 
 
 def _disclosure(model: Model) -> Json:

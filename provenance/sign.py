@@ -140,7 +140,7 @@ def _require_as_stated(report: C2paReport, facts: ManifestFacts) -> None:
             "; ".join(f"{failure.code}: {failure.meaning}" for failure in report.failures) or report.note
         )
         raise SigningError(f"{facts.title}: reads back {report.state}: {reasons}")
-    if report.bound_ids(facts.soft_binding_alg) != (facts.media_id,):
+    if any(report.bound_ids(alg) != (facts.media_id,) for alg in facts.binding_algs):
         raise SigningError(f"{facts.title}: the manifest does not read back media id {facts.media_id.hex}")
     if not report.label:
         raise SigningError(f"{facts.title}: the manifest reads back without a label")

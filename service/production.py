@@ -39,6 +39,9 @@ from service.store.patience import patiently
 from service.wiring import Services, build_guard, build_inspector, media_limits
 from watermark import Detector
 
+NOTES = ("remixed_from", "edited_from", "extended_from", "seed_drawn")
+"""What a job's row says about its request besides the request itself."""
+
 
 def build_generator(services: Services, folder: Path) -> SafeGenerator:
     """The system with its guard, mark and signature. Raises `ConfigurationError`."""
@@ -150,7 +153,7 @@ def request_of(job: Job) -> Request:
         for given in asked.pop("references", ())
     )
     wanted = asked.pop("format", None)
-    for name in ("remixed_from", "seed_drawn"):
+    for name in NOTES:
         asked.pop(name, None)
     return Request(
         **asked,
@@ -164,7 +167,7 @@ def _result(settings: Settings, path: Path, asset: SignedMedia | UnsignedMedia) 
     record = asset.record
     return {
         "file": str(path.relative_to(settings.media)),
-        "mime": asset.marked.media.mime,
+        "mime": asset.marked.mime,
         "bytes": path.stat().st_size,
         "provenance": {
             "media_id": record.media_id.hex,

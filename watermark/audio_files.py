@@ -113,7 +113,7 @@ def add_sound_stream(container: Any, codec: str, sound: Sound, bits_per_channel:
 
 
 def encoded_sound(stream: Any, sound: Sound) -> Iterator[Any]:
-    """The packets of `sound`, encoded by `stream`."""
+    """The packets of `sound`, encoded by `stream`, the first at `sound.start`."""
     context = stream.codec_context
     resampler = av.AudioResampler(
         format=context.format.name, layout=context.layout.name, rate=context.sample_rate,
@@ -123,7 +123,7 @@ def encoded_sound(stream: Any, sound: Sound) -> Iterator[Any]:
     for first in range(0, sound.samples.shape[1], sound.rate):
         block = np.ascontiguousarray(sound.samples[:, first : first + sound.rate])
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-        frame.sample_rate, frame.pts = sound.rate, first
+        frame.sample_rate, frame.pts = sound.rate, first + round(sound.start * sound.rate)
         for piece in resampler.resample(frame):
             yield from stream.encode(piece)
     for piece in resampler.resample(None):

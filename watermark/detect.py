@@ -80,6 +80,11 @@ class Detector:
         self._keys = {ring: tuple(ring.subkey(i) for i in range(ring.subkeys)) for ring in rings}
         self._chips: dict[MarkKey, tuple[Chips, ...]] = {}
 
+    @property
+    def rings(self) -> tuple[KeyRing, ...]:
+        """The rings that it looks for."""
+        return self._rings
+
     def detect(self, frames: Iterable[NDArray[np.uint8]]) -> Detection:
         """Examine the frames, uint8 [H, W, 3] sRGB, of one picture or clip, read once and in order.
 

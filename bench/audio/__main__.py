@@ -28,6 +28,7 @@ from watermark.audio_detect import AudioDetector
 from watermark.audio_embed import AudioMark
 
 LIMIT = 0.95
+KINDS = ("speech", "music", "new speech", "new music")
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,11 @@ def build_digest() -> str:
 
 def edit_table(found: list[Cell], keys: int) -> Table:
     """One line per edit: pieces recovered of speech and of music, and the weakest evidence."""
-    table = Table("edit", "speech", "music", "weakest log10 p", title=f"{keys} keys; promised edits first")
+    table = Table("edit", *KINDS, "weakest log10 p", title=f"{keys} keys; promised edits first")
     for name in [*PROMISED, *HARDER]:
         rows = [cell for cell in found if cell.edit == name]
         shares = []
-        for kind in ("speech", "music"):
+        for kind in KINDS:
             hits = [cell.found for cell in rows if cell.kind == kind]
             shares.append(f"{sum(hits)} of {len(hits)}")
         table.add_row(name, *shares, f"{max((cell.log10_p for cell in rows), default=0.0):.0f}")
@@ -132,12 +133,12 @@ def edit_table(found: list[Cell], keys: int) -> Table:
 
 def quality_table(found: list[Cell]) -> Table:
     """How far the mark lies below the sound: median, and the worst piece."""
-    table = Table("quality", "speech median", "worst", "music median", "worst")
+    table = Table("quality", *(f"{kind}: median (worst)" for kind in KINDS))
     for name, worst in (("snr", min), ("segmental_snr", min), ("noise_to_mask", max)):
         row = []
-        for kind in ("speech", "music"):
+        for kind in KINDS:
             values = [getattr(cell, name) for cell in found if cell.kind == kind and cell.edit == "none"]
-            row += [f"{np.median(values):.1f}", f"{worst(values):.1f}"]
+            row.append(f"{np.median(values):.1f} ({worst(values):.1f})")
         table.add_row(f"{name.replace('_', ' ')}, dB", *row)
     return table
 

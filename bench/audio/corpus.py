@@ -42,10 +42,27 @@ _MUSIC: Final = (
     "pluck D4 pluck F4 pluck A4 pluck C5 remix 1,3 2,4 delay .5 .9 echo .8 .7 200 .3",
 )
 
+_NEW_SENTENCES: Final = (
+    "Nobody noticed the second moon until the tide tables stopped agreeing with the harbour wall.",
+    "Der Schnee lag noch auf den Dächern, als die ersten Busse wieder durch die Stadt fuhren.",
+    "Ask the librarian for the green folder, copy pages three to twelve, and bring everything back by noon.",
+)
+_NEW_VOICES: Final = ("en-us+m7", "en-gb+f5", "de+m2", "nl", "pl+f1", "pt", "sv+m6", "en-us+croak")
+_NEW_MUSIC: Final = (
+    "pluck F2 pluck A2 pluck C3 pluck E3 remix 1,4 2,3 tremolo 6 30",
+    "triangle 146.83 sine 185 pinknoise remix 1,3v.05 2,3v.05",
+    "square 98 sawtooth 98.7 remix 1 2 lowpass 3000 reverb 60",
+    "pluck B3 pluck D4 pluck F#4 remix 1,2 2,3 delay .3 .6",
+    "sine 300-900 pluck G3 remix 1v.4,2 1v.4,2 chorus .7 .9 55 .4 .25 2 -t",
+    "whitenoise whitenoise lowpass 3500 tremolo 8 95 remix 1 2",
+    "trapezium 55 triangle 82.4 remix 1 2 overdrive 15 lowpass 5000",
+    "exp 220 exp 330 remix 1,2 1,2 echo .8 .8 120 .4",
+)
+
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece: float32 [channels, N] at `rate` Hz."""
+    """One piece: float32 [channels, N] at `rate` Hz. Nothing was changed for the sake of the new ones."""
 
     name: str
     kind: str
@@ -53,8 +70,8 @@ class Piece:
     rate: int
 
 
-def corpus(folder: Path, *, speech: int = 16) -> list[Piece]:
-    """`speech` spoken pieces and twelve of music, kept in `folder`.
+def corpus(folder: Path) -> list[Piece]:
+    """Sixteen spoken pieces and twelve of music, and eight new ones of each, kept in `folder`.
 
     Raises `RuntimeError` where espeak-ng or sox is missing.
     """
@@ -62,27 +79,31 @@ def corpus(folder: Path, *, speech: int = 16) -> list[Piece]:
         if shutil.which(program) is None:
             raise RuntimeError(f"{program} is not installed; on Debian: apt install espeak-ng sox")
     folder.mkdir(parents=True, exist_ok=True)
-    spoken = [_spoken(folder, number) for number in range(speech)]
-    return spoken + [_played(folder, number) for number in range(len(_MUSIC))]
+    return [
+        *(_spoken(folder, "speech", i, _VOICES[i % 8], _SENTENCES) for i in range(16)),
+        *(_played(folder, "music", i, effects) for i, effects in enumerate(_MUSIC)),
+        *(_spoken(folder, "new speech", i, voice, _NEW_SENTENCES) for i, voice in enumerate(_NEW_VOICES)),
+        *(_played(folder, "new music", i, effects) for i, effects in enumerate(_NEW_MUSIC)),
+    ]
 
 
-def _spoken(folder: Path, number: int) -> Piece:
-    path = folder / f"speech-{number:02}.wav"
+def _spoken(folder: Path, kind: str, number: int, voice: str, sentences: tuple[str, ...]) -> Piece:
+    path = folder / f"{kind}-{number:02}.wav"
     if not path.exists():
-        voice, speed = _VOICES[number % len(_VOICES)], _SPEEDS[number // 2 % len(_SPEEDS)]
-        text = " ".join(_SENTENCES[(number + i) % len(_SENTENCES)] for i in range(2))
+        speed = _SPEEDS[number // 2 % len(_SPEEDS)]
+        text = " ".join(sentences[(number + i) % len(sentences)] for i in range(2))
         _run("espeak-ng", "-v", voice, "-s", str(speed), "-w", str(path), text)
-    return _piece(path, "speech")
+    return _piece(path, kind)
 
 
-def _played(folder: Path, number: int) -> Piece:
-    path = folder / f"music-{number:02}.wav"
+def _played(folder: Path, kind: str, number: int, effects: str) -> Piece:
+    path = folder / f"{kind}-{number:02}.wav"
     if not path.exists():
         rate = (44_100, 48_000)[number % 2]
         head = ("sox", "-R", "-n", "-r", str(rate), "-c", "2", "-b", "16", str(path), "synth", str(SECONDS))
         tail = ("gain", "-n", "-4", "fade", "0", str(SECONDS), ".05")
-        _run(*head, *_MUSIC[number].split(), *tail)
-    return _piece(path, "music")
+        _run(*head, *effects.split(), *tail)
+    return _piece(path, kind)
 
 
 def _run(*command: str) -> None:

@@ -15,10 +15,21 @@ from skimage import data
 
 from generator import MarkingError, MediaMarker
 from generator.errors import Cancelled
+from generator.remux import with_timing_and_audio
 from provenance import InMemoryRegistry, inspect_media, judge, read_manifest
 from provenance.report import Verdict
 from tests.generator.conftest import MEDIA_ID, Desk
-from watermark import MediaError, MediaId, MediaLimits, open_media, write_video
+from watermark import (
+    AudioDetector,
+    MediaError,
+    MediaId,
+    MediaLimits,
+    Sound,
+    open_media,
+    read_sound,
+    write_sound,
+    write_video,
+)
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 OTHER_ID = MediaId(0xBA9876543210)
@@ -207,4 +218,105 @@ def test_cancelling_leaves_nothing(marker: MediaMarker, desk: Desk, phone_clip: 
         )
     assert told == ["mark", "mark"]
     assert list(marker.folder.iterdir()) == []
+    assert desk.released == []
+
+
+RATE = 44_100
+
+
+def chords(seconds: float = 4.0, click: float | None = None) -> NDArray[np.float32]:
+    """Struck chords that fade, float32 [2, N]; a click, where given, marks a moment."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    sound = np.zeros(len(time))
+    for start in np.arange(0, seconds, 0.5):
+        since = np.clip(time - start, 0, None)
+        for tone in (110, 138.6, 164.8, 220):
+            overtones = sum(np.sin(2 * np.pi * tone * k * since) / k for k in range(1, 24))
+            sound += overtones * np.exp(-4 * since) * (time >= start)
+    sound *= 0.2 / np.abs(sound).max()
+    if click is not None:
+        sound[round(click * RATE)] = 0.9
+    return np.stack([sound, 0.7 * sound]).astype(np.float32)
+
+
+@pytest.fixture
+def music_clip(tmp_path: Path) -> Path:
+    """A clip with music, whose sound track begins a quarter of a second late."""
+    path = tmp_path / "music.mp4"
+    silent = tmp_path / "silent.mp4"
+    write_video(silent, pan(40), fps=10)
+    with_timing_and_audio(silent, silent, path, Sound(chords(click=1.5), RATE, "", start=0.25))
+    return path
+
+
+def test_the_sound_of_a_clip_is_marked_and_named_in_the_manifest(
+    marker: MediaMarker, desk: Desk, music_clip: Path
+) -> None:
+    released = marker.mark(music_clip, MEDIA_ID, register=desk)
+    assert released.asset.marked.sound is not None
+    heard = AudioDetector(marker.detector.rings).detect(*samples(released.path))
+    assert (heard.media_id, heard.key_id) == (MEDIA_ID, released.record.key_id)
+    bindings = read_manifest(released.path, marker.trust).bindings
+    assert [(b.alg, b.media_id) for b in bindings] == [
+        ("org.assay.mark.1", MEDIA_ID),
+        ("org.assay.sound.1", MEDIA_ID),
+    ]
+    assert verdict(released.path, marker, desk) is Verdict.MADE_HERE
+
+
+def samples(path: Path) -> tuple[NDArray[np.float32], int]:
+    sound = read_sound(path)
+    return sound.samples, sound.rate
+
+
+def test_marked_sound_stays_in_step_with_the_picture(
+    marker: MediaMarker, desk: Desk, music_clip: Path
+) -> None:
+    released = marker.mark(music_clip, MEDIA_ID, register=desk)
+    before, after = read_sound(music_clip), read_sound(released.path)
+    assert frame_times(released.path) == frame_times(music_clip)
+    assert after.start == pytest.approx(before.start, abs=0.03)
+    clicks = [sound.start + np.abs(sound.samples[0]).argmax() / sound.rate for sound in (before, after)]
+    assert clicks[0] == pytest.approx(1.75, abs=0.005)
+    assert clicks[1] == pytest.approx(clicks[0], abs=0.002)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".m4a"])
+def test_a_sound_file_is_marked_signed_and_registered(
+    marker: MediaMarker, desk: Desk, tmp_path: Path, suffix: str
+) -> None:
+    source = tmp_path / f"music{suffix}"
+    write_sound(source, Sound(chords(), RATE, ""))
+    released = marker.mark(source, MEDIA_ID, register=desk)
+    assert released.path.suffix == suffix
+    assert AudioDetector(marker.detector.rings).detect(*samples(released.path)).media_id == MEDIA_ID
+    assert verdict(released.path, marker, desk) is Verdict.MADE_HERE
+    with pytest.raises(MarkingError, match=MEDIA_ID.hex):
+        marker.mark(released.path, OTHER_ID, register=desk)
+
+
+def test_a_copy_of_marked_sound_is_heard_and_the_report_says_what_that_proves(
+    marker: MediaMarker, desk: Desk, tmp_path: Path
+) -> None:
+    source, copy = tmp_path / "music.wav", tmp_path / "copy.mp3"
+    write_sound(source, Sound(chords(), RATE, ""))
+    released = marker.mark(source, MEDIA_ID, register=desk)
+    write_sound(copy, read_sound(released.path))
+    listener = AudioDetector(marker.detector.rings)
+    evidence = inspect_media(
+        copy, detector=marker.detector, trust=marker.trust, limits=MediaLimits(), listener=listener
+    )
+    assert evidence.sound is not None
+    assert evidence.sound.media_id == MEDIA_ID
+    report = judge(evidence, InMemoryRegistry([released.record]), now=marker.clock())
+    assert any(f"mark {MEDIA_ID.hex} heard" in line.fact for line in report.explain)
+    assert report.facts.record == released.record
+
+
+def test_silence_and_moments_cannot_be_marked(marker: MediaMarker, desk: Desk, tmp_path: Path) -> None:
+    for name, sound in (("silent", np.zeros((1, 3 * RATE), np.float32)), ("short", chords(0.5))):
+        source = tmp_path / f"{name}.wav"
+        write_sound(source, Sound(sound, RATE, ""))
+        with pytest.raises(MarkingError, match="too short, silent or plain"):
+            marker.mark(source, MEDIA_ID, register=desk)
     assert desk.released == []
