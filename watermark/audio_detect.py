@@ -31,6 +31,7 @@ from watermark.payload import MediaId, decode_payload
 from watermark.statistics import (
     LOG10_P_DETECTED,
     LOG10_P_INCONCLUSIVE,
+    least_correlation,
     log10_multiplicity,
     message_log10_p,
 )
@@ -217,12 +218,12 @@ def _soft_bits(values: Wave, chips: AudioChips) -> NDArray[np.float32]:
 
 
 def _decode(soft: NDArray[np.float32], key: MarkKey, offset: float, multiplicity: float) -> _Candidate | None:
-    messages, scores = decode_list(soft)
     seed = AudioSeeds.of(key).payload
-    for bits, t in zip(messages[:LIST_LENGTH], scores[:LIST_LENGTH], strict=True):
+    least = least_correlation(LOG10_P_INCONCLUSIVE, multiplicity)
+    for bits, t in decode_list(soft, least=least, limit=LIST_LENGTH):
         media_id = decode_payload(bits, seed)
         if media_id is not None:
-            return _Candidate(message_log10_p(float(t), multiplicity), media_id, key, offset)
+            return _Candidate(message_log10_p(t, multiplicity), media_id, key, offset)
     return None
 
 

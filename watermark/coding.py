@@ -1,12 +1,16 @@
 """Tail-biting convolutional code, constraint length 9, rate 1/4 (docs/spec/watermark.md, 4).
 
 Generators 463, 535, 733, 745 (octal) are the maximum free distance code of Lin and Costello, table 12.1(d).
-The decoder circulates the received word (wrap-around Viterbi: Shao, Lin and Fossorier, IEEE Trans. Commun.
-51(10), 2003) and keeps a list of paths per state (Seshadri and Sundberg, IEEE Trans. Commun. 42, 1994): the
-check of the payload then picks the right one, which is worth about 1 dB over taking the best path alone.
+A circulating Viterbi decoder (Shao, Lin and Fossorier, IEEE Trans. Commun. 51(10), 2003) says quickly how
+much any code word can correlate at most. Where that is enough, code words are listed by likelihood, none left
+out, and the check of the payload picks the right one: whatever the bound lets pass is also decoded.
 """
 
 from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,23 +81,70 @@ def _advance(metric: Soft, branch: Soft) -> Soft:
     return advanced
 
 
-def decode_list(soft: Soft, list_size: int = 4) -> tuple[Bits, Soft]:
-    """Candidate messages for one received word, best first.
+def decode_list(soft: Soft, *, least: float, limit: int) -> Iterator[tuple[Bits, float]]:
+    """Messages for one received word, best first and none left out: (uint8 [64], correlation with `soft`).
 
-    `soft` is float [256], positive where a coded 0 is likelier. Returns uint8 [n, 64] and their correlations
-    with `soft`, float32 [n]; n >= 0, at most 256 * `list_size`, without repeats.
+    `soft` is float [256], positive where a coded 0 is likelier. Ends at the first whose correlation is below
+    `least`, and after `limit` of them. Every way round the trellis is followed forwards from each of the 256
+    states in which it may begin and end. The closed paths are then unrolled backwards, best first, for the
+    next best always leaves one that was found before at a single place (Soong and Huang, ICASSP 1991).
     """
     branch = _branches(soft)[0]
-    metric = np.zeros((1, STATES), np.float32)
+    metrics = _circulations(branch)
+    closed = np.diagonal(metrics[-1])
+    heap = [
+        _Path(-float(closed[s]), int(s), MESSAGE_BITS, int(s), 0) for s in np.flatnonzero(closed >= least)
+    ]
+    heapq.heapify(heap)
+    for _ in range(limit):
+        if not heap:
+            return
+        best = heapq.heappop(heap)
+        word, others = _unroll(best, metrics, branch, least)
+        for other in others:
+            heapq.heappush(heap, other)
+        yield np.unpackbits(np.frombuffer(word.to_bytes(MESSAGE_BITS // 8, "big"), np.uint8)), -best.cost
+
+
+class _Path(NamedTuple):
+    """The best way from `start` to `state` before `step`, and on from there to `start` again by the message
+    bits of `word` (the first bit is the most significant); `cost` is minus its correlation.
+    """
+
+    cost: float
+    start: int
+    step: int
+    state: int
+    word: int
+
+
+def _circulations(branch: Soft) -> Soft:
+    """Best correlation of the paths from each state at the start to each state before each step: float32
+    [65, 256 states, 256 starts].
+    """
+    metrics = np.empty((MESSAGE_BITS + 1, STATES, STATES), np.float32)
+    metrics[0] = np.where(np.eye(STATES, dtype=bool), 0, -np.inf)
     for step in range(MESSAGE_BITS):
-        metric = _advance(metric, branch[None, step])
-    start = np.full((STATES, list_size), -np.inf, np.float32)
-    start[:, 0] = metric[0]
-    metric, choices = _circulate(start, branch, list_size)
-    messages = np.unique(_trace_back(metric, choices, list_size), axis=0)
-    scores = correlate(messages, soft)
-    order = np.argsort(-scores, kind="stable")
-    return messages[order], scores[order]
+        before, gain = metrics[step], branch[step][..., None]
+        np.maximum(before[_FROM[0]] + gain[0], before[_FROM[1]] + gain[1], out=metrics[step + 1])
+    return metrics
+
+
+def _unroll(path: _Path, metrics: Soft, branch: Soft, least: float) -> tuple[int, list[_Path]]:
+    """The message of a path, and the paths that leave it once on the way back, down to `least`."""
+    state, word, others = path.state, path.word, []
+    for step in range(path.step, 0, -1):
+        word |= (state & 1) << MESSAGE_BITS - step
+        arriving = [
+            float(metrics[step - 1, _FROM[side, state], path.start] + branch[step - 1, side, state])
+            for side in (0, 1)
+        ]
+        worse = int(arriving[0] >= arriving[1])
+        cost = path.cost + arriving[1 - worse] - arriving[worse]
+        if -cost >= least:
+            others.append(_Path(cost, path.start, step - 1, int(_FROM[worse, state]), word))
+        state = int(_FROM[1 - worse, state])
+    return word, others
 
 
 def correlate(messages: Bits, soft: Soft) -> Soft:
@@ -104,31 +155,3 @@ def correlate(messages: Bits, soft: Soft) -> Soft:
     registers = history @ (1 << np.arange(MEMORY + 1))  # [n, 64]
     scores: Soft = np.einsum("nti,ti->n", _EDGES[registers], soft.reshape(MESSAGE_BITS, 4)).astype(np.float32)
     return scores
-
-
-def _circulate(metric: Soft, branch: Soft, list_size: int) -> tuple[Soft, NDArray[np.int16]]:
-    """One way round the trellis. Returns the metrics [256, L] and, per step, which predecessor entry each
-    came from.
-    """
-    choices = np.empty((MESSAGE_BITS, STATES, list_size), np.int16)
-    for step in range(MESSAGE_BITS):
-        arriving = metric[_FROM] + branch[step][:, :, None]  # [2, 256, L]
-        arriving = arriving.transpose(1, 0, 2).reshape(STATES, -1)
-        best = np.argsort(-arriving, axis=1)[:, :list_size]
-        choices[step] = best
-        metric = np.take_along_axis(arriving, best, axis=1)
-    return metric, choices
-
-
-def _trace_back(metric: Soft, choices: NDArray[np.int16], list_size: int) -> Bits:
-    """The paths that end in the state in which they began: uint8 [n, 64]."""
-    ends, ranks = np.nonzero(np.isfinite(metric))
-    states = ends.copy()
-    messages = np.empty((len(ends), MESSAGE_BITS), np.uint8)
-    for step in reversed(range(MESSAGE_BITS)):
-        messages[:, step] = states & 1
-        choice = choices[step, states, ranks]
-        states = _FROM[choice // list_size, states]
-        ranks = choice % list_size
-    closed: Bits = messages[states == ends]
-    return closed

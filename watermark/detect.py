@@ -22,12 +22,13 @@ from watermark.soft_bits import ChipReader, soft_bits
 from watermark.statistics import (
     LOG10_P_DETECTED,
     LOG10_P_INCONCLUSIVE,
+    least_correlation,
     log10_multiplicity,
     message_log10_p,
 )
 
 SEARCHED_GEOMETRIES = 4  # read after a search, per ring; each is a hypothesis per sub-key
-LIST_LENGTH = 32  # code words whose check is looked at: more would let a wrong one pass it by chance
+LIST_LENGTH = 512  # code words whose check is looked at, of those within the bound: few pictures have ten
 _GATE_SLACK = (
     1.0  # decades: the best path through the trellis is a bound on code words, but for ties that it broke
 )
@@ -129,12 +130,12 @@ class Detector:
 
     @staticmethod
     def _decode(soft: NDArray[np.float32], key: MarkKey, fit: Fit, multiplicity: float) -> _Candidate | None:
-        messages, scores = decode_list(soft)
-        for bits, t in zip(messages[:LIST_LENGTH], scores[:LIST_LENGTH], strict=True):
+        least = least_correlation(LOG10_P_INCONCLUSIVE, multiplicity)
+        for bits, t in decode_list(soft, least=least, limit=LIST_LENGTH):
             media_id = decode_payload(bits, key.payload_seed)
             if media_id is not None:
                 return _Candidate(
-                    message_log10_p(float(t), multiplicity),
+                    message_log10_p(t, multiplicity),
                     media_id,
                     key,
                     Geometry.of(fit.canonical_to_pixels),

@@ -28,3 +28,9 @@ def message_log10_p(t: float, log10_multiplicity: float) -> float:
     if t <= 0:
         return 0.0
     return min(0.0, ID_BITS * math.log10(2) + log10_multiplicity - t * t / 2 / math.log(10))
+
+
+def least_correlation(log10_p: float, log10_multiplicity: float) -> float:
+    """The `t` at which `message_log10_p` comes down to `log10_p`."""
+    decades = ID_BITS * math.log10(2) + log10_multiplicity - log10_p
+    return math.sqrt(max(0.0, 2 * math.log(10) * decades))
