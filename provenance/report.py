@@ -11,7 +11,7 @@ from provenance.comparison import Comparison
 from provenance.credentials import Action, C2paReport, Ingredient, SoftBinding
 from provenance.evidence import Evidence
 from provenance.registry import Record
-from watermark import Detection, MediaId
+from watermark import AudioDetection, Detection, MediaId
 
 Json = dict[str, Any]
 
@@ -93,12 +93,26 @@ class Report:
                 "problem": evidence.problem,
             },
             "watermark": _watermark(evidence.detection),
+            "sound": _sound(evidence.sound),
             "c2pa": _c2pa(self.facts),
             "labels": {"source_type": evidence.labels.source_type, "aigc": dict(evidence.labels.aigc)},
             "registry": _registry(self, viewer),
             "fingerprint": _fingerprint(self.facts.comparison),
             "explain": [line.to_json() for line in self.explain],
         }
+
+
+def _sound(detection: AudioDetection | None) -> Json | None:
+    if detection is None:
+        return None
+    return {
+        "found": detection.found,
+        "band": str(detection.band),
+        "id": detection.media_id.hex if detection.media_id is not None else None,
+        "key_id": detection.key_id,
+        "log10_p": round(detection.log10_p, 2),
+        "seconds": round(detection.seconds, 3),
+    }
 
 
 def _watermark(detection: Detection | None) -> Json:

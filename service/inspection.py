@@ -16,8 +16,7 @@ from service import untrusted
 from service.codec import decode
 from service.errors import IsolationError
 from service.isolate import Isolator, RefusedError
-from service.untrusted import HEADER, InspectionContext
-from watermark import Detection
+from service.untrusted import HEADER, InspectionContext, Marks
 
 MIME = re.compile(r"(image|video)/[a-z0-9.+-]{1,40}")
 
@@ -47,9 +46,9 @@ class Inspector:
         """Everything that a file says about itself: manifest, mark, small views."""
         return decode(Evidence, self._isolator.run(untrusted.inspect, path, self._context))
 
-    def detect(self, path: Path) -> Detection:
-        """The mark alone."""
-        return decode(Detection, self._isolator.run(untrusted.detect, path, self._context))
+    def detect(self, path: Path) -> Marks:
+        """The marks of picture and sound alone."""
+        return decode(Marks, self._isolator.run(untrusted.detect, path, self._context))
 
     def pictures(self, path: Path, kind: str, most: int) -> Pictures:
         """Up to `most` frames of an "image" or "video"."""

@@ -18,10 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from provenance import ProvenanceError, TrustAnchors, inspect_media
-from provenance.sniff import sniff
+from provenance.sniff import FileKind, sniff
 from service.codec import encode
 from service.isolate import RefusedError
-from watermark import Detector, KeyRing, MediaError, MediaLimits, open_media
+from watermark import (
+    AudioDetection,
+    AudioDetector,
+    Detection,
+    DetectionError,
+    Detector,
+    KeyRing,
+    MediaError,
+    MediaLimits,
+    has_sound,
+    open_media,
+    read_sound,
+)
 
 REFERENCE_PIXELS = 4_000_000
 """A reference picture is shrunk to this before it leaves the limited process: no model takes more."""
@@ -37,12 +49,24 @@ class InspectionContext:
     limits: MediaLimits
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What was found in the picture and in the sound of a file; None where it holds none, never both."""
+
+    picture: Detection | None
+    sound: AudioDetection | None
+
+
 def inspect(path: Path, context: InspectionContext) -> bytes:
     """Everything that a file says about itself, as encoded `Evidence`."""
     _require_media(path)
     try:
         evidence = inspect_media(
-            path, detector=Detector(context.rings), trust=context.trust, limits=context.limits
+            path,
+            detector=Detector(context.rings),
+            trust=context.trust,
+            limits=context.limits,
+            listener=AudioDetector(context.rings),
         )
     except (MediaError, ProvenanceError) as error:
         raise RefusedError("unreadable_media", str(error)) from error
@@ -50,12 +74,28 @@ def inspect(path: Path, context: InspectionContext) -> bytes:
 
 
 def detect(path: Path, context: InspectionContext) -> bytes:
-    """The mark alone, as encoded `Detection`."""
-    _require_media(path)
+    """The marks alone, as encoded `Marks`."""
+    mime = _require_media(path).mime
     try:
-        return encode(Detector(context.rings).detect(open_media(path, context.limits).frames()))
-    except MediaError as error:
+        if mime.startswith("audio/"):
+            return encode(Marks(None, _heard(path, context)))
+        picture = Detector(context.rings).detect(open_media(path, context.limits).frames())
+        return encode(Marks(picture, None if mime.startswith("image/") else _heard_beside(path, context)))
+    except (MediaError, DetectionError) as error:
         raise RefusedError("unreadable_media", str(error)) from error
+
+
+def _heard(path: Path, context: InspectionContext) -> AudioDetection:
+    sound = read_sound(path, context.limits)
+    return AudioDetector(context.rings).detect(sound.samples, sound.rate)
+
+
+def _heard_beside(path: Path, context: InspectionContext) -> AudioDetection | None:
+    """The sound of a clip; one that cannot be read does not keep the picture from being examined."""
+    try:
+        return _heard(path, context) if has_sound(path) else None
+    except (MediaError, DetectionError):
+        return None
 
 
 def pictures(path: Path, kind: str, most: int, limits: MediaLimits) -> bytes:
@@ -84,7 +124,7 @@ def last_picture(path: Path, limits: MediaLimits) -> bytes:
     return _pack(media.mime, [_shrunk(frame) for frame in last])
 
 
-def _require_media(path: Path) -> None:
+def _require_media(path: Path) -> FileKind:
     """Tell apart, by the first bytes, what is nothing, what is something else, and what is broken."""
     with path.open("rb") as file:
         kind = sniff(file)
@@ -93,6 +133,7 @@ def _require_media(path: Path) -> None:
         raise RefusedError("empty_file", "The file is empty.")
     if kind is None:
         raise RefusedError("not_media", "The file is no picture, clip or sound of a supported type.")
+    return kind
 
 
 def _shrunk(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from generator import Released
     from service.inspection import Inspector
     from service.wiring import Services
-    from watermark import MediaId
+    from watermark import AudioDetection, Detection, MediaId
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")]
-Files = Annotated[list[Path], typer.Argument(help="Pictures or clips.", show_default=False)]
+Files = Annotated[list[Path], typer.Argument(help="Pictures, clips or sound files.", show_default=False)]
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.", show_default=False)]
 
 
@@ -68,7 +68,7 @@ def generate(
 
 
 def mark(
-    source: Annotated[Path, typer.Argument(help="Picture or MP4 to mark.", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="Picture, clip or sound file to mark.", show_default=False)],
     output: Output,
     media_id: Annotated[
         str | None, typer.Option("--id", help="12 hexadecimal digits; drawn when left out.")
@@ -76,7 +76,7 @@ def mark(
     no_sign: Annotated[bool, typer.Option("--no-sign", help="Mark and register without a manifest.")] = False,
     json: AsJson = False,
 ) -> int:
-    """Mark, sign and register a picture or clip that was made elsewhere."""
+    """Mark, sign and register a picture, clip or sound that was made elsewhere."""
     from generator import MediaMarker
     from service import keys
     from service.wiring import media_limits
@@ -106,20 +106,20 @@ def mark(
 
 
 def detect(files: Files, json: AsJson = False) -> int:
-    """Look for the mark alone. Exit 0 when at least one file carries it, 1 when none does."""
+    """Look for the marks in picture and sound. Exit 0 when at least one file carries it, 1 when none does."""
 
     def examine(inspector: Inspector, path: Path) -> tuple[bool, dict[str, Any]]:
         started = time.monotonic()
-        found = inspector.detect(path)
+        marks = inspector.detect(path)
+        heard = None if marks.sound is None else _mark_row(marks.sound)
+        found = heard if marks.picture is None else _mark_row(marks.picture)
         row = {
             "file": str(path),
-            "found": found.found,
-            "id": found.media_id.hex if found.media_id else None,
-            "log10_p": round(found.log10_p, 2),
-            "band": str(found.band),
+            **(found or {}),
+            "sound": heard,
             "seconds": round(time.monotonic() - started, 3),
         }
-        return found.found, row
+        return bool((found and found["found"]) or (heard and heard["found"])), row
 
     return _each(files, examine, _detect_line, as_json=json)
 
@@ -169,9 +169,23 @@ def _each(
     return console.FOUND if evidence else console.NOTHING
 
 
+def _mark_row(detection: Detection | AudioDetection) -> dict[str, Any]:
+    return {
+        "found": detection.found,
+        "id": detection.media_id.hex if detection.media_id else None,
+        "log10_p": round(detection.log10_p, 2),
+        "band": str(detection.band),
+    }
+
+
 def _detect_line(row: dict[str, Any]) -> list[str]:
+    heard = f"; sound: {_mark_words(row['sound'])}" if row["sound"] else ""
+    return [f"{row['file']}: {_mark_words(row)}{heard}, {row['seconds']:.1f} s"]
+
+
+def _mark_words(row: dict[str, Any]) -> str:
     found = f"mark {row['id']}" if row["found"] else f"no mark ({row['band']})"
-    return [f"{row['file']}: {found}, p <= 10^{row['log10_p']:.1f}, {row['seconds']:.1f} s"]
+    return f"{found}, p <= 10^{row['log10_p']:.1f}"
 
 
 def _verify_lines(row: dict[str, Any]) -> list[str]:

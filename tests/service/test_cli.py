@@ -12,6 +12,7 @@ import skimage.data
 from PIL import Image
 
 from service.cli.app import run
+from watermark import Sound, read_sound, write_sound
 
 SMALL = ("--frames", "9", "--steps", "2", "--seed", "1")
 
@@ -72,6 +73,27 @@ def test_doctor_says_what_is_missing(
     missing = {row["check"]: row["detail"] for row in lines(capsys) if not row["live"]}
     assert "assay keys init" in missing["master key"]
     assert "gpt-9" in missing["generator"]
+
+
+def test_sound_is_marked_detected_and_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(3)
+    plain, marked, copy = (tmp_path / name for name in ("plain.wav", "marked.wav", "copy.mp3"))
+    write_sound(plain, Sound(0.1 * rng.standard_normal((1, 96_000)).astype(np.float32), 32_000, ""))
+    assert run(["mark", str(plain), "-o", str(marked), "--id", "0123456789ac", "--json"]) == 0
+    write_sound(copy, read_sound(marked))
+    capsys.readouterr()
+
+    assert run(["detect", str(copy), str(plain), "--json"]) == 0
+    found, nothing = lines(capsys)
+    assert (found["found"], found["id"], found["sound"]["band"]) == (True, "0123456789ac", "detected")
+    assert (nothing["found"], nothing["id"]) == (False, None)
+    assert run(["detect", str(plain)]) == 1
+    assert "no mark" in capsys.readouterr().out
+
+    assert run(["verify", str(marked), str(copy), "--json"]) == 0
+    whole, heard = lines(capsys)
+    assert whole["verdict"] == "made_here"
+    assert heard["sound"]["id"] == heard["registry"]["id"] == "0123456789ac"
 
 
 def test_a_picture_is_marked_detected_and_verified(
