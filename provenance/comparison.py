@@ -48,6 +48,12 @@ MIN_TEXTURE: Final = 0.7
 refute."""
 MIN_FAINT_TEXTURE: Final = 0.35
 """Grey levels rms: below, a tile is rounding noise."""
+MIN_FAINT_TILES: Final = 24
+"""With so many faint tiles, not one of them agreeing tells: half of a copy's do, even after JPEG 10."""
+STRANGE_SHARE: Final = 0.25
+"""Share of tiles that show something else, from which on a record without texture is refuted."""
+STRANGE_TEXTURE: Final = 1.4
+"""Grey levels rms of such a tile in the upload, and at least twice what the record has there."""
 FLOOR: Final = 0.05
 """Grey levels squared, added to both variances: a flat upload agrees with nothing."""
 
@@ -77,12 +83,15 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class _Agreement:
     """How many tiles could be compared, and how many of them agree: the textured ones, and all but the flat
-    ones."""
+    ones. `strange` of the `inside` tiles show clearly something where the record is next to flat.
+    """
 
     agreeing: int
     tiles: int
     agreeing_faint: int
     tiles_faint: int
+    strange: int
+    inside: int
 
     @property
     def share(self) -> float:
@@ -94,8 +103,11 @@ class _Agreement:
             return Match.MATCH
         if self.tiles >= MIN_TILES:
             return Match.MISMATCH if self.share < MISMATCH_SHARE else Match.NOT_COMPARABLE
-        confirmed = self.agreeing_faint >= max(MIN_TILES, FAINT_SHARE * self.tiles_faint)
-        return Match.MATCH if confirmed else Match.NOT_COMPARABLE
+        if self.agreeing_faint >= max(MIN_TILES, FAINT_SHARE * self.tiles_faint):
+            return Match.MATCH
+        shows_other = self.agreeing_faint == 0 and self.strange >= STRANGE_SHARE * self.inside
+        enough = self.tiles_faint >= MIN_FAINT_TILES
+        return Match.MISMATCH if shows_other and enough else Match.NOT_COMPARABLE
 
 
 def compare(record: Fingerprint, views: Views, geometry: Geometry | None) -> Comparison:
@@ -114,7 +126,7 @@ def compare(record: Fingerprint, views: Views, geometry: Geometry | None) -> Com
 def _best(known: list[Plane], view: Plane, mask: Plane) -> _Agreement:
     """The sample that one view agrees with most."""
     if mask.mean() < MIN_OVERLAP:
-        return _Agreement(0, 0, 0, 0)
+        return _Agreement(0, 0, 0, 0, 0, 0)
     tiles = _Tiles(view, mask)
     return max(
         (tiles.agreement(sample) for sample in known),
@@ -169,7 +181,9 @@ class _Tiles:
         inside = self._filled > 0.6 * _TILE * _TILE
         textured = _on_tiles((variance > MIN_TEXTURE**2) & inside)
         faint = _on_tiles((variance > MIN_FAINT_TEXTURE**2) & inside)
-        counts = (agrees & textured, textured, agrees & faint, faint)
+        shown = np.maximum(4 * np.maximum(variance, 0), STRANGE_TEXTURE**2)
+        strange = _on_tiles((self._view_variance > shown) & inside) & ~agrees
+        counts = (agrees & textured, textured, agrees & faint, faint, strange, _on_tiles(inside))
         return _Agreement(*(int(tiles.sum()) for tiles in counts))
 
     def _detail(self, picture: Plane) -> Plane:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.provenance import agreement, fuzz, tamper
+from bench.provenance import agreement, fuzz, recovery, tamper
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -19,6 +19,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     agreed.add_argument("--corpus", type=Path, required=True, help="folder with index.json and its files")
     fuzzed = parts.add_parser("fuzz", help=fuzz.__doc__)
     fuzzed.add_argument("--count", type=int, default=fuzz.COUNT, help="files")
+    recovered = parts.add_parser("recovery", help=recovery.__doc__)
+    recovered.add_argument(
+        "--count", type=int, default=recovery.COUNT, help="clips, and pictures of each kind"
+    )
     for part in parts.choices.values():
         part.add_argument("--out", type=Path, required=True, help="folder for results; a run goes on there")
     return parser.parse_args(argv)
@@ -47,4 +51,12 @@ def _fuzz(args: argparse.Namespace) -> bool:
     return bool(summary["requests"] == 0 and memory["most"] <= memory["after_a_tenth"] + 16)
 
 
-_PARTS = {"tamper": _tamper, "agreement": _agreement, "fuzz": _fuzz}
+def _recovery(args: argparse.Namespace) -> bool:
+    summary = recovery.run(args.out, args.count)
+    enough = 0.99 * args.count
+    carried = summary["transplants"].values()
+    refuted = all(row["refuted"] >= enough for row in carried)
+    return bool(summary["right"] >= enough and summary["wrong"] == 0 and refuted)
+
+
+_PARTS = {"tamper": _tamper, "agreement": _agreement, "fuzz": _fuzz, "recovery": _recovery}

@@ -111,3 +111,19 @@ def test_a_quarter_of_a_clip_is_enough_and_a_flash_is_not() -> None:
     part, flash = compare(record, clip(4, 8), None), compare(record, clip(1, 11), None)
     assert (part.match, flash.match) == (Match.MATCH, Match.MISMATCH)
     assert part.share == pytest.approx(1 / 3)
+
+
+def test_a_faint_record_is_refuted_by_something_else_and_not_by_being_wiped_out() -> None:
+    rng = np.random.default_rng(3)
+    coarse = cv2.resize(
+        rng.normal(0, 1, (16, 24)).astype(np.float32), (600, 400), interpolation=cv2.INTER_CUBIC
+    )
+    faint = np.repeat(np.clip(np.rint(120 + 0.9 * coarse), 0, 255).astype(np.uint8)[..., None], 3, 2)
+    record = fingerprint_frames([faint], fps=0)
+    wiped = np.full_like(faint, 120)
+    covered = wiped.copy()
+    covered[:90] = cv2.resize(PHOTOS["rocket"], (600, 400))[:90]
+    answers = [compare(record, _views(shown), None).match for shown in (faint, wiped, covered)]
+    assert answers == [Match.MATCH, Match.NOT_COMPARABLE, Match.NOT_COMPARABLE]
+    other = cv2.resize(PHOTOS["coffee"], (600, 400))
+    assert compare(record, _views(other), None).match is Match.MISMATCH
