@@ -14,7 +14,7 @@ from service.api.app import create_app
 from service.api.state import ApiState
 from service.production import system_spec
 from service.settings import Settings
-from service.supervisor import Supervisor
+from service.supervisor import STOP_SECONDS, WORKER, Supervisor
 from service.webhooks import Sender
 from service.wiring import Services, build_guard, build_inspector, open_services, start_logging
 
@@ -36,8 +36,11 @@ def build_state(services: Services) -> ApiState:
     )
 
 
-def serve(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Serve until stopped. `environ` is what the workers are started with. Raises `ConfigurationError`."""
+def serve(settings: Settings, environ: Mapping[str, str], *, worker: tuple[str, ...] = WORKER) -> None:
+    """Serve until stopped. `worker` is the command of a worker process, `environ` what it is started with.
+
+    Raises `ConfigurationError`.
+    """
     start_logging("api")
     settings.check_exposure()
     services = open_services(settings)
@@ -56,6 +59,11 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.info("serving http://%s:%d/ with the data in %s", settings.host, settings.port, settings.home)
     with Supervisor(
-        settings.workers, environ=environ, on_death=services.jobs.release_worker, clock=time.monotonic
+        settings.workers,
+        environ=environ,
+        on_death=services.jobs.release_worker,
+        clock=time.monotonic,
+        command=worker,
+        stop_seconds=settings.drain_seconds + STOP_SECONDS,
     ):
         uvicorn.Server(config).run()

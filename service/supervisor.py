@@ -43,11 +43,13 @@ class Supervisor:
         on_death: Callable[[str], object],
         clock: Callable[[], float],
         command: tuple[str, ...] = WORKER,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self._environ = dict(environ)
         self._on_death = on_death
         self._clock = clock
         self._command = command
+        self._stop_seconds = stop_seconds
         self._stopping = threading.Event()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._threads = [
@@ -66,7 +68,7 @@ class Supervisor:
         for process in list(self._processes.values()):
             process.terminate()
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(self._stop_seconds)
         for process in list(self._processes.values()):
             process.kill()
 

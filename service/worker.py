@@ -142,13 +142,13 @@ def _stop_with_parent(stop: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
-def main() -> int:
+def main(load: Callable[[Services], Producer] = Producer.load) -> int:
     """Entry of the process. Exit code 2: it cannot work as configured, so it is not to be started again."""
     start_logging("worker")
     name = sys.argv[1] if len(sys.argv) > 1 else worker_name()
     try:
         services = open_services(Settings.from_env(os.environ))
-        worker = Worker(services, Producer.load(services), name)
+        worker = Worker(services, load(services), name)
     except (ConfigurationError, ValueError) as error:
         log.error("%s", error)
         return EXIT_CONFIGURATION

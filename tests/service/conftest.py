@@ -1,25 +1,21 @@
 """A database of each kind, a clock that is moved by hand, a real server process."""
 
-import os
 import secrets
-import shutil
-import subprocess
-import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 from openai import OpenAI
 from openai.types import Video
-from psycopg import sql
+from playwright.sync_api import Browser
 
+from bench.service.postgres import fresh_schema, postgres_binaries, postgres_server
 from service.jobs import JobLimits, JobStore, NewJob
 from service.store.database import Database, open_database
-from tests.service.server import Server, free_port, running
+from tests.service.browser import browsing
+from tests.service.server import Server, running
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 250, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -54,6 +50,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium; skips where there is none."""
+    with browsing() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
 def client(server: Server) -> OpenAI:
     return server.openai()
 
@@ -68,68 +71,14 @@ def video(client: OpenAI) -> Video:
     return made
 
 
-def postgres_binaries() -> Path | None:
-    """Folder of `initdb` and `postgres`, where the server is installed (Debian keeps it off the PATH)."""
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return next((folder for folder in reversed(folders) if (folder / "initdb").exists()), None)
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of our own on loopback, in a folder that goes away."""
     binaries = postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server on this machine (Debian: apt install postgresql)")
-    user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
-    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as name:
-        data, port = Path(name) / "data", free_port()
-        data.mkdir()
-        if user:
-            shutil.chown(name, user)
-            shutil.chown(data, user)
-        init: list[str | Path] = [
-            binaries / "initdb",
-            "-D",
-            data,
-            "-U",
-            "assay",
-            "-A",
-            "trust",
-            "-N",
-            "-E",
-            "UTF8",
-            "--locale=C",
-        ]
-        subprocess.run(init, user=user, check=True, capture_output=True, cwd=name)
-        options = ["-p", str(port), "-h", "127.0.0.1", "-k", name, "-c", "fsync=off"]
-        with subprocess.Popen(
-            [binaries / "postgres", "-D", data, *options], user=user, cwd=name, stderr=subprocess.DEVNULL
-        ) as server:
-            try:
-                url = f"postgresql://assay@127.0.0.1:{port}/postgres"
-                wait_for_postgres(url, server)
-                yield url
-            finally:
-                server.terminate()
-
-
-def wait_for_postgres(url: str, server: subprocess.Popen[bytes]) -> None:
-    while server.poll() is None:
-        try:
-            psycopg.connect(url, connect_timeout=1).close()
-            return
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-    raise RuntimeError(f"the PostgreSQL server ended with {server.returncode}")
-
-
-def fresh_schema(url: str) -> str:
-    """The URL of a new, empty schema in a PostgreSQL database."""
-    name = f"t{secrets.token_hex(6)}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-    return f"{url}?options=-csearch_path%3D{name}"
+    with postgres_server(binaries, durable=False) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx
 from openai import OpenAI
 
+from bench.service.postgres import free_port
 from service.keys import create_keys
 
 START_SECONDS = 300.0
@@ -28,12 +28,6 @@ SMALL = {
     "ASSAY_POLL_SECONDS": "0.1",
 }
 """The smallest clip that the embedded system makes, and leases that run out while a test waits."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
