@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from guard import source as tree
 from guard.consistency import check_policy
 from guard.errors import Location, PolicyError, Problem
 from guard.extend import Bases, merge
-from guard.language import LIST_KINDS, POLICY
+from guard.language import LIST_KINDS, POLICY, PolicyDraft
 from guard.lists import ListReader
-from guard.model import Policy, Rule, TextCondition, leaves
+from guard.model import Policy, Rule, Stage, TextCondition, leaves
 from guard.schema import FAILED, Report, suggest
 from guard.sources import PolicyFiles, shipped_folder
 
@@ -89,13 +89,24 @@ def _parse(content: bytes | str, source: str, files: PolicyFiles, above: tuple[s
         version=draft.version,
         rules=rules,
         lists=lists,
-        unchecked_stages=tuple(s for s in unchecked if not any(rule.stage is s for rule in rules)),
+        unchecked_stages=_unchecked(draft, bases, rules),
         tests=draft.tests,
         digest=digest.hexdigest(),
         at=draft.at,
         description=draft.description,
         strictness=draft.strictness or max((base.strictness for base in bases), default=1),
         bases=tuple(label for base in bases for label in (base.label, *base.bases)),
+    )
+
+
+def _unchecked(draft: PolicyDraft, bases: Sequence[Policy], rules: Sequence[Rule]) -> tuple[Stage, ...]:
+    """Returns the stages left unchecked by the file itself, or by every policy that it extends."""
+    seen = {rule.stage for rule in rules}
+    return tuple(
+        stage
+        for stage in Stage
+        if stage not in seen
+        and (stage in draft.unchecked_stages or (bases and all(stage in b.unchecked_stages for b in bases)))
     )
 
 

@@ -17,6 +17,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE_DATA = (
     "policies/default.yaml",
+    "policies/strict.yaml",
+    "policies/lists/characters.jsonl",
     "service/web/index.html",
     "provenance/trust_lists/README.md",
     "generator/tiny/weights/model_index.json",

@@ -149,14 +149,14 @@ def test_an_enforcing_override_needs_tests_like_any_rule(folder: Path) -> None:
 
 
 def test_policies_stack_only_so_high(folder: Path) -> None:
-    for n in range(4):
+    for n in range(6):
         below = "base.yaml" if n == 0 else f"level-{n - 1}.yaml"
         (folder / f"level-{n}.yaml").write_text(
             f"policy: l{n}\nversion: 1.0.0\nextends: [{below}]\n", "utf-8"
         )
-    assert len(load_policy(folder / "level-2.yaml").rules) == 2
-    with pytest.raises(PolicyError, match="at most 4 on top of each other"):
-        load_policy(folder / "level-3.yaml")
+    assert len(load_policy(folder / "level-4.yaml").rules) == 2
+    with pytest.raises(PolicyError, match="at most 6 on top of each other"):
+        load_policy(folder / "level-5.yaml")
 
 
 def test_two_policies_may_share_a_base_but_not_differ_in_it(folder: Path) -> None:
