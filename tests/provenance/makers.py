@@ -131,6 +131,29 @@ def _root(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
     )
 
 
+def issue(request: x509.CertificateSigningRequest, now: datetime, *, days: int = 60) -> bytes:
+    """What an authority answers a request with: PEM, leaf first, a fresh root behind it."""
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    root = _root(root_key, now)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(request.subject)
+        .issuer_name(root.subject)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days))
+        .public_key(request.public_key())
+        .add_extension(x509.BasicConstraints(False, None), critical=True)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
+        )
+    )
+    for extension in request.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    leaf = builder.sign(root_key, hashes.SHA256())
+    return leaf.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM)
+
+
 def usage(digital_signature: bool, cert_sign: bool) -> x509.KeyUsage:
     return x509.KeyUsage(digital_signature, False, False, False, False, cert_sign, False, False, False)
 
