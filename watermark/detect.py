@@ -91,7 +91,10 @@ class Detector:
 
         Raises `DetectionError` for no frames, or frames that are not pictures of one size.
         """
-        maps = accumulate(frames)
+        return self.detect_in(accumulate(frames))
+
+    def detect_in(self, maps: Maps) -> Detection:
+        """As `detect`, from the maps of a medium or of a part of one."""
         best = self._examine(maps, self._aligned)
         if best is None or best.log10_p > LOG10_P_DETECTED:
             best = min(filter(None, (best, self._examine(maps, self._searched))), key=_log10_p, default=None)
