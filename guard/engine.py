@@ -28,6 +28,7 @@ from guard.model import (
     Role,
     Rule,
     Stage,
+    TextCondition,
     leaves,
     list_of,
 )
@@ -57,12 +58,14 @@ class Guard:
         clock: Callable[[], datetime],
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
         handle_key: bytes = b"",
+        record: Callable[[GuardRequest, Decision], None] | None = None,
     ) -> None:
         """Compiles `policy`.
 
         `faces` None: rules that look for faces have their `on_error` outcome. `consents` None: no consent
         is valid. `clock` returns the time with its zone. `handle_key` keys the HMAC under which decisions
-        refer to texts; empty, decisions have no handle.
+        refer to texts; empty, decisions have no handle. `record` is called with every decision; where it
+        raises, `evaluate` does, too: what cannot be written down is not decided.
         """
         self.policy = policy
         self._faces = faces
@@ -70,16 +73,24 @@ class Guard:
         self._clock = clock
         self._token_bytes = token_bytes
         self._handle_key = handle_key
+        self._record = record
         self._gazetteer = Gazetteer(_used_lists(policy, "people", "words"))
         self._patterns = PatternSet(_used_lists(policy, "patterns"))
         self._digests = _digest_lists(policy)
         self._by_role = _lists_by_role(policy)
+        self._lists_of = {rule.id: _only_lists(rule) for rule in policy.rules}
 
     def with_backends(self, faces: FaceBackend | None, consents: ConsentVerifier | None) -> Guard:
         """Returns a guard with the same compiled policy and other backends."""
         other = object.__new__(Guard)
         other.__dict__.update(self.__dict__)
         other._faces, other._consents = faces, consents
+        return other
+
+    def silent(self) -> Guard:
+        """Returns a guard with the same compiled policy that records nothing: for tests of the policy."""
+        other = self.with_backends(self._faces, self._consents)
+        other._record = None
         return other
 
     @property
@@ -174,6 +185,9 @@ class Guard:
     def _judge(
         self, rule: Rule, request: GuardRequest, facts: Facts, now: datetime, verdicts: Verdicts
     ) -> None:
+        lists = self._lists_of[rule.id]
+        if lists is not None and lists.isdisjoint(facts.sightings):
+            return  # nothing that the rule looks for is there; most rules, for most requests
         finding = self.finding(rule, request, facts)
         if finding is None:
             if facts.sightings and (miss := _near_miss(rule, facts)):
@@ -188,7 +202,7 @@ class Guard:
     def _decide(self, request: GuardRequest, now: datetime, verdicts: Verdicts) -> Decision:
         findings = sorted(verdicts.enforced, key=gravity)
         points = sum(POINTS[finding.severity] for finding in findings)
-        return Decision(
+        decision = Decision(
             decision_id=uuid7(now, self._token_bytes(10)),
             at=now,
             stage=request.stage,
@@ -204,6 +218,9 @@ class Guard:
             exceptions=tuple(verdicts.exceptions),
             handle=self._handle(request.texts),
         )
+        if self._record is not None:
+            self._record(request, decision)
+        return decision
 
     def _handle(self, texts: tuple[Text, ...]) -> str:
         if not self._handle_key:
@@ -216,6 +233,14 @@ def _used_lists(policy: Policy, *kinds: str) -> list[EntryList]:
     active = [rule for rule in policy.rules if rule.mode is not Mode.OFF]
     names = {list_of(condition) for condition in conditions_of(active)}
     return [policy.lists[name] for name in sorted(names) if policy.lists[name].kind in kinds]
+
+
+def _only_lists(rule: Rule) -> frozenset[str] | None:
+    """Returns the lists that a rule looks for, or None where it also looks at something else."""
+    found = list(leaves(rule.when))
+    if not all(isinstance(leaf, TextCondition) for leaf in found):
+        return None
+    return frozenset(list_of(leaf) for leaf in found if isinstance(leaf, TextCondition))
 
 
 def _lists_by_role(policy: Policy) -> frozenset[str]:

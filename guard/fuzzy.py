@@ -19,6 +19,7 @@ from rapidfuzz.distance import OSA
 
 MIN_LETTERS_ONE_EDIT = 7  # letters of a name; shorter ones turn into other words too easily
 MIN_LETTERS_TWO_EDITS = 10
+_MIN_ANCHOR_LETTERS = (0, 5, MIN_LETTERS_TWO_EDITS)  # of two neighbouring words, by errors in them
 _MIN_WORD_LETTERS = 3  # a word of two letters with an error is no evidence
 _MIN_WORD_TWO_DELETES = 7  # letters; below, two errors in one word leave too little
 _MAX_WORD_LETTERS = 24  # longer words are not indexed; the longest surname in use has 36
@@ -53,6 +54,7 @@ class FuzzyIndex:
         order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[order], order.astype(np.uint32)
         self._words = list(self._ids)
+        self._lengths = list(map(len, self._words))
         self._deletes, self._delete_ids = _delete_index(self._words)
         self._candidates = lru_cache(maxsize=_CACHED_WORDS)(self._find_candidates)
 
@@ -64,16 +66,25 @@ class FuzzyIndex:
         """Yields names that `words` contain with at least one error; words in `common` are taken as meant."""
         if not self._names:
             return
-        near = [self._near(word, common) for word in words]
+        keys: list[int] = []
+        places: list[tuple[int, int]] = []  # word, and -1 where the name would stand the other way round
+        near, lengths = [self._near(word, common) for word in words], self._lengths
         for i, left in enumerate(near):
-            if any(distance for _, distance in left):
-                yield from self._confirm([(n + 1) << 32 for n, _ in left], words, i, common)
-            if i + 1 == len(near) or not left:
-                continue
-            right = near[i + 1]
-            pairs = [(a + 1, b + 1, d + e) for a, d in left for b, e in right if d + e <= 2]
-            yield from self._confirm([a << 32 | b for a, b, _ in pairs], words, i, common)
-            yield from self._confirm([b << 32 | a for a, b, edits in pairs if edits], words, i, common, -1)
+            for a, d in left:
+                if d:
+                    keys.append((a + 1) << 32)
+                    places.append((i, 1))
+                for b, e in near[i + 1] if i + 1 < len(near) else ():
+                    edits = d + e
+                    if edits > 2 or lengths[a] + lengths[b] < _MIN_ANCHOR_LETTERS[edits]:
+                        continue
+                    keys.append((a + 1) << 32 | (b + 1))
+                    places.append((i, 1))
+                    if edits:
+                        keys.append((b + 1) << 32 | (a + 1))
+                        places.append((i, -1))
+        if keys:
+            yield from self._confirm(keys, places, words, common)
 
     def _near(self, word: str, common: frozenset[str]) -> Candidates:
         if word in common:
@@ -93,20 +104,22 @@ class FuzzyIndex:
         return tuple((n, d) for n, d in measured if d <= _allowed_in_word(self._words[n]))
 
     def _confirm(
-        self, keys: list[int], words: Sequence[str], at: int, common: frozenset[str], step: int = 1
+        self, keys: list[int], places: list[tuple[int, int]], words: Sequence[str], common: frozenset[str]
     ) -> Iterator[FuzzyHit]:
-        """Yields the names whose anchor is one of `keys`; `step` -1: names of two words, last name first."""
-        if not keys:
-            return
+        """Yields the names whose anchors are `keys`; of the other way round, those of two words."""
         wanted = np.array(keys, np.uint64)
-        low = np.searchsorted(self._keys, wanted, "left")
-        high = np.searchsorted(self._keys, wanted, "right")
-        for a, b in zip(low.tolist(), high.tolist(), strict=True):
-            for row in self._rows[a:b].tolist():
-                code, name = self._names[row]
+        low = self._keys.searchsorted(wanted)
+        found = self._keys[np.minimum(low, len(self._keys) - 1)] == wanted
+        for hit in found.nonzero()[0].tolist():
+            at, step = places[hit]
+            row = int(low[hit])
+            while row < len(self._keys) and self._keys[row] == wanted[hit]:
+                number = int(self._rows[row])
+                code, name = self._names[number]
+                row += 1
                 if step < 0 and len(name) != 2:
                     continue
-                first = at - int(self._anchor[row])
+                first = at - int(self._anchor[number])
                 distance = _distance(words, first, name[::step], common)
                 if distance:
                     yield FuzzyHit(code, first, first + len(name), distance)

@@ -52,6 +52,11 @@ UNSPACED = re.compile(
 )
 # Letters with strokes, hooks and the like, and small capitals, do not fall apart under any normal form.
 _LATIN_LETTER = re.compile(r"LATIN (?:(?:SMALL|CAPITAL) LETTER|LETTER SMALL CAPITAL) ([A-Z])(?: WITH .*)?")
+# Nothing in it stands for anything else: no symbols that are letters, no prompt weights.
+_PLAIN = re.compile(r"[A-Za-z0-9\s,.:;'\"?()\[\]{}&#%*/<>=\\^_`~-]*", re.ASCII)
+_REPEATED = re.compile(r"(.)\1")
+_PLAIN_TOKEN = re.compile("[A-Za-z0-9]+")
+_DOUBT_DIGITS = bytes(int(chr(code).isdigit()) for code in range(128)) + bytes(128)
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 
 
@@ -168,6 +173,8 @@ def read(text: str, *, symbols: Symbols = Symbols.INSIDE) -> Reading:
 
     `symbols` says where `@`, `$`, `!` and the like are letters.
     """
+    if _PLAIN.fullmatch(text) and not (":" in text and _WEIGHTS.search(text)):
+        return _read_plain(text)
     letters: list[str] = []
     offsets: list[int] = []
     doubtful = bytearray()
@@ -193,6 +200,25 @@ def read(text: str, *, symbols: Symbols = Symbols.INSIDE) -> Reading:
             parted = False
         parted = unspaced
     return _finish(text, letters, offsets, doubtful, starts)
+
+
+def _read_plain(text: str) -> Reading:
+    """Reads a text of ASCII letters and digits and what parts them, the usual case, in a few operations."""
+    spans = [match.span() for match in _PLAIN_TOKEN.finditer(text)]
+    offsets = [i for begin, end in spans for i in range(begin, end)]
+    joined = "".join([text[begin:end] for begin, end in spans])
+    doubtful = bytearray(joined.encode("ascii").translate(_DOUBT_DIGITS))
+    starts, ends, tokens, at = bytearray(len(joined)), bytearray(len(joined)), [], 0
+    for begin, end in spans:
+        starts[at] = 1
+        tokens.append((at, at + end - begin))
+        at += end - begin
+        ends[at - 1] = 1
+    if "I" in text:
+        for begin, end in tokens:
+            _doubt_capitals(text, offsets, doubtful, begin, end)
+    letters = joined.lower()
+    return Reading(text, letters, to_classes(letters), bytes(doubtful), offsets, starts, ends, tokens)
 
 
 def _weights(text: str) -> frozenset[int]:
@@ -237,7 +263,10 @@ def _doubt_capitals(text: str, offsets: list[int], doubtful: bytearray, begin: i
 def collapse(reading: Reading) -> Reading | None:
     """Returns `reading` with repeated letters inside tokens written once, or None where there are none."""
     classes = reading.classes
-    keep = [i for i in range(len(classes)) if reading.starts[i] or classes[i] != classes[i - 1]]
+    if not _REPEATED.search(classes):
+        return None
+    before = f"\0{classes}"
+    keep = [i for i, letter in enumerate(classes) if letter != before[i] or reading.starts[i]]
     if len(keep) == len(classes):
         return None
     begins = {first for first, _ in reading.tokens}
