@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from service.api import (
+    admin,
     characters,
     content,
     derived,
@@ -51,6 +52,7 @@ def create_app(state: ApiState) -> FastAPI:
     problems.install(app)
     app.add_middleware(Envelope)
     for room in (
+        admin,
         characters,
         derived,
         videos,

@@ -19,13 +19,15 @@ from service import keys
 from service.api.page import fill
 from service.errors import ConfigurationError
 from service.settings import Settings
-from tests.service.browser import ANSWER_MS, Tab, browsing, tab
+from tests.service.browser import ANSWER_MS, Tab, tab
 from tests.service.server import Server
 from watermark import Mark, MediaId, open_media, write_image, write_video
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
 WEB = files("service") / "web"
+BUILT = ("verdict", "means", "lane", "timeline", "theme", "manifest", "tab", "column", "chip")
+"""Groups of strings whose names are put together while the page runs."""
 SIGNED_BY_OTHERS = Path(__file__).parents[3] / "shared/data/c2pa/contentauth__CACAE-uri-CA.jpg"
 REPORT: dict[str, Any] = {
     "verdict": "made_here",
@@ -36,12 +38,6 @@ REPORT: dict[str, Any] = {
     "fingerprint": None,
     "explain": [],
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -237,7 +233,7 @@ def test_every_word_is_in_one_file() -> None:
             words = re.sub(r"<[^>]*>|\{\{[a-z_.]+\}\}", " ", text).split()
             assert words == [], f"{name}: words that are not in strings.json"
     assert asked <= set(strings)
-    built = tuple(f"{group}." for group in ("verdict", "means", "lane", "timeline", "theme", "manifest"))
+    built = tuple(f"{group}." for group in BUILT)
     assert [name for name in strings if name not in asked and not name.startswith(built)] == []
 
 
