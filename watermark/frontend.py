@@ -120,9 +120,9 @@ def _work_planes(frame: NDArray[np.uint8]) -> tuple[Plane, Plane, Plane]:
     frame = frame[top : top + height, left : left + width]
     h, w = work_size(height, width)
     shrinks = min(height, width) > WORK_SHORT_SIDE
-    small = cv2.resize(frame.astype(np.float32) if not shrinks else frame, (w, h),
-                       interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)  # fmt: skip
-    rgb = small.astype(np.float32)
+    rgb = cv2.resize(
+        frame.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    )
     y = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
     return y, (rgb[..., 2] - y) / 1.772, (rgb[..., 0] - y) / 1.402
 

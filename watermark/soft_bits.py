@@ -17,6 +17,7 @@ from watermark.layout import CHANNELS, SHORT_SIDE, TORUS, Channel, Chips, band_p
 _EVENING_BINS = 15  # bins over which the power spectrum is averaged
 _LEAST_POWER = 1e-3  # of its maximum
 _BORDER = 1.0  # samples: chips nearer to the edge of the map are left out
+_TURNED = -3.0  # deviations: a pilot that answers so far below zero was turned over, as some hue changes do
 Values = NDArray[np.float32]
 
 
@@ -59,7 +60,7 @@ class ChipReader:
         for channel, spectrum, strength in zip(CHANNELS, self.spectra, strengths, strict=True):
             places, values = _sample(self._matched(spectrum, to_work, channel), to_work, channel)
             deviation = float(np.sqrt(np.mean(values**2))) if len(values) else 1.0
-            weight = max(float(strength), 1.0) / (deviation * np.sqrt(max(len(values), 1)) + 1e-12)
+            weight = _weight(float(strength)) / (deviation * np.sqrt(max(len(values), 1)) + 1e-12)
             channels.append(ChipValues(places, values * np.float32(weight)))
         return tuple(channels)
 
@@ -71,6 +72,10 @@ class ChipReader:
         f = frequency_grid(self.shape, channel) * zoom
         filtered: Values = fft.irfft2(spectrum * (f * band_pass(f)).astype(np.float32), self.shape)
         return filtered
+
+
+def _weight(strength: float) -> float:
+    return strength if strength < _TURNED else max(strength, 1.0)
 
 
 def _evened(spectrum: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
