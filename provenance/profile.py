@@ -180,7 +180,7 @@ def _validity(leaf: x509.Certificate, now: datetime) -> Iterator[Finding]:
         )
     elif now > end:
         yield _error(
-            "expired", f"expired on {end:%Y-%m-%d %H:%M} UTC", "renew it (dev key: assay keys init --renew)"
+            "expired", f"expired on {end:%Y-%m-%d %H:%M} UTC", "renew it: assay keys renew"
         )
     elif now > end - EXPIRY_ALARM:
         days = (end - now).days

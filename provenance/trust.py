@@ -51,6 +51,14 @@ class TrustAnchors:
         """Newer lists, PEM. Raises `TrustError` when a file cannot be read or holds no certificate."""
         return TrustAnchors(_parse(_read(claim), str(claim)), _parse(_read(tsa), str(tsa)))
 
+    def with_claim_list(self, pem: bytes) -> TrustAnchors:
+        """The authorities in `pem` as claim signers, instead of those there are: a newer list."""
+        return replace(self, claim=_parse(pem, "claim list"))
+
+    def with_tsa_list(self, pem: bytes) -> TrustAnchors:
+        """The authorities in `pem` as time-stamp signers, instead of those there are: a newer list."""
+        return replace(self, tsa=_parse(pem, "TSA list"))
+
     def with_claim_root(self, pem: bytes) -> TrustAnchors:
         """These anchors and the authorities in `pem` as claim signers: how a dev root is trusted, and only
         so."""

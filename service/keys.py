@@ -5,32 +5,55 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from provenance import ProvenanceError, SigningKey, TrustAnchors
-from provenance.authority import DevAuthority, create_dev_authority
+from provenance import (
+    ProvenanceError,
+    TrustAnchors,
+)
+from provenance.authority import create_dev_authority
 from service.errors import ConfigurationError
 from service.settings import Settings
+from service.signing import (
+    OWNER_ONLY,
+    Finding,
+    certificate_findings,
+    examine_chain,
+    expiry_alarm,
+    renew_signing,
+    signing_files,
+    signing_key,
+    signing_store,
+)
 from watermark import KeyRing, WatermarkError
+
+__all__ = [
+    "Finding",
+    "create_keys",
+    "examine_chain",
+    "examine_keys",
+    "expiry_alarm",
+    "prompt_key",
+    "randbelow",
+    "read_master",
+    "renew_signing",
+    "revoked",
+    "rings",
+    "signing_files",
+    "signing_key",
+    "signing_store",
+    "trust",
+]
 
 MASTER_FILE = "master.key"
 MASTER_BYTES = 32
-OWNER_ONLY = 0o600
+SUBKEYS = 16
+"""Sub-keys of an epoch: the default of `KeyRing.derive`."""
 _PROMPT_INFO = b"assay prompt digest 1"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `assay keys doctor`: what was looked at, whether it is good, and what to do when not."""
-
-    name: str
-    good: bool
-    text: str
 
 
 def create_keys(
@@ -90,36 +113,56 @@ def prompt_key(settings: Settings) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=_PROMPT_INFO).derive(read_master(settings))
 
 
-def signing_files(settings: Settings) -> tuple[Path, Path]:
-    """Certificate chain and private key in use."""
-    authority = DevAuthority(settings.keys)
-    return settings.signing_chain or authority.chain, settings.signing_key or authority.key
-
-
-def signing_key(settings: Settings) -> SigningKey:
-    """What signs manifests. Raises `ConfigurationError`."""
-    chain, key = signing_files(settings)
-    if not chain.exists() or not key.exists():
-        missing = chain if not chain.exists() else key
-        raise ConfigurationError(f"{missing} is missing; create the keys with `assay keys init`")
-    try:
-        return SigningKey.from_files(chain, key)
-    except ProvenanceError as error:
-        raise ConfigurationError(str(error)) from error
-
-
 def trust(settings: Settings) -> TrustAnchors:
-    """Whose manifests count as trusted. Raises `ConfigurationError`."""
+    """Whose manifests count as trusted, and whose time-stamps. Raises `ConfigurationError`."""
     anchors = TrustAnchors.bundled()
-    if settings.trust_roots is None:
-        return anchors
-    try:
-        return anchors.with_claim_root(settings.trust_roots.read_bytes())
-    except (OSError, ProvenanceError) as error:
-        raise ConfigurationError(f"ASSAY_TRUST_ROOTS={settings.trust_roots}: {error}") from error
+    additions: tuple[tuple[str, Path | None, Callable[[TrustAnchors, bytes], TrustAnchors]], ...] = (
+        ("ASSAY_CLAIM_LIST", settings.claim_list, TrustAnchors.with_claim_list),
+        ("ASSAY_TSA_LIST", settings.tsa_list, TrustAnchors.with_tsa_list),
+        ("ASSAY_TRUST_ROOTS", settings.trust_roots, TrustAnchors.with_claim_root),
+        ("ASSAY_TSA_ROOTS", settings.tsa_roots, TrustAnchors.with_tsa_root),
+    )
+    for name, path, add in additions:
+        try:
+            anchors = anchors if path is None else add(anchors, path.read_bytes())
+        except (OSError, ProvenanceError) as error:
+            raise ConfigurationError(f"{name}={path}: {error}") from error
+    return anchors
 
 
-def examine_keys(settings: Settings) -> Sequence[Finding]:
+def revoked(settings: Settings) -> frozenset[str]:
+    """Mark keys that mark nothing any more: "epoch.sub-key". Raises `ConfigurationError`."""
+    found: set[str] = set()
+    for word in settings.revoked_keys.replace(",", " ").split():
+        epoch, dot, subkey = word.partition(".")
+        if not epoch.isdigit() or (dot and not subkey.isdigit()):
+            raise ConfigurationError(f"ASSAY_REVOKED_KEYS: {word!r}: write epoch.sub-key, or an epoch")
+        every = range(SUBKEYS) if not dot else (int(subkey),)
+        found |= {f"{int(epoch)}.{index}" for index in every}
+    return frozenset(found)
+
+
+def randbelow(settings: Settings) -> Callable[[int], int]:
+    """Draws the sub-key of a new medium among those of the current epoch that are not revoked.
+
+    Raises `ConfigurationError` when none is left.
+    """
+    gone = revoked(settings)
+    left = [index for index in range(SUBKEYS) if f"{settings.key_epoch}.{index}" not in gone]
+    if not left:
+        raise ConfigurationError(
+            f"ASSAY_REVOKED_KEYS: every sub-key of epoch {settings.key_epoch} is revoked; "
+            f"set ASSAY_KEY_EPOCH={settings.key_epoch + 1}"
+        )
+
+    def draw(count: int) -> int:
+        usable = [index for index in left if index < count]
+        return usable[secrets.randbelow(len(usable))]
+
+    return draw
+
+
+def examine_keys(settings: Settings, *, now: datetime | None = None) -> Sequence[Finding]:
     """Everything that can be wrong with the keys, without showing any."""
     checks: tuple[tuple[str, Callable[[Settings], object], str], ...] = (
         ("master key", rings, f"epochs 0 to {settings.key_epoch}, deployment {settings.deployment!r}"),
@@ -129,6 +172,7 @@ def examine_keys(settings: Settings) -> Sequence[Finding]:
             trust,
             "bundled C2PA lists" + (f" and {settings.trust_roots}" if settings.trust_roots else ""),
         ),
+        ("revoked mark keys", randbelow, ", ".join(sorted(revoked(settings))) or "none"),
     )
     findings = []
     for name, check, text in checks:
@@ -137,4 +181,4 @@ def examine_keys(settings: Settings) -> Sequence[Finding]:
             findings.append(Finding(name, True, text))
         except ConfigurationError as error:
             findings.append(Finding(name, False, str(error)))
-    return findings
+    return [*findings, *certificate_findings(settings, now or datetime.now(UTC))]

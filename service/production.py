@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,21 +31,28 @@ from generator.errors import LoadError
 from generator.sign import SignedMedia, UnsignedMedia
 from generator.stages import CancelRequested, Progress
 from generator.systems import system_for_pipeline
+from guard import Guard
 from service import keys
 from service.errors import ConfigurationError
 from service.inspection import Inspector
 from service.jobs import COMPLETED, FAILED, Job, Lease
+from service.policies import PolicyFollower
 from service.settings import Settings
 from service.store.patience import patiently
-from service.wiring import Services, build_guard, build_inspector, media_limits
+from service.wiring import Services, build_inspector, follow_policy, media_limits
 from watermark import Detector
 
 NOTES = ("remixed_from", "edited_from", "extended_from", "seed_drawn")
 """What a job's row says about its request besides the request itself."""
 
+log = logging.getLogger(__name__)
 
-def build_generator(services: Services, folder: Path) -> SafeGenerator:
-    """The system with its guard, mark and signature. Raises `ConfigurationError`."""
+
+def build_generator(services: Services, folder: Path, guard: Guard | None = None) -> SafeGenerator:
+    """The system with its guard, mark and signature; without `guard`, one that records what it decides.
+
+    Raises `ConfigurationError`.
+    """
     settings = services.settings
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
@@ -60,9 +68,10 @@ def build_generator(services: Services, folder: Path) -> SafeGenerator:
         trust=keys.trust(settings),
         folder=folder,
         clock=services.clock,
+        randbelow=keys.randbelow(settings),
         limits=media_limits(settings),
         system=system,
-        guard=build_guard(settings, clock=services.clock),
+        guard=guard or follow_policy(settings, clock=services.clock, record=True).current,
         prompt_key=keys.prompt_key(settings),
         read=reference_reader(build_inspector(settings)),
     )
@@ -101,11 +110,13 @@ class Producer:
 
     services: Services
     generator: SafeGenerator
+    policies: PolicyFollower | None = None
 
     @classmethod
     def load(cls, services: Services) -> Producer:
         """Load the system; takes as long as its weights are large."""
-        return cls(services, build_generator(services, services.settings.media))
+        policies = follow_policy(services.settings, clock=services.clock, record=True)
+        return cls(services, build_generator(services, services.settings.media, policies.current), policies)
 
     def produce(self, lease: Lease, *, progress: Progress, cancelled: CancelRequested) -> None:
         """Make the medium and publish it under the lease. Raises what the stages raise, and `LeaseLostError`.
@@ -120,7 +131,12 @@ class Producer:
             # Until the database has said yes or no: the file goes away when this raises.
             patiently(lambda: self.services.jobs.publish(lease, asset.record, result))
 
-        replace(self.generator, folder=self._folder(lease)).generate(
+        settings = self.services.settings
+        key = keys.signing_key(settings)  # read for each job: a renewed certificate needs no restart
+        if alarm := keys.expiry_alarm(key, self.services.clock()):
+            log.warning("%s", alarm)
+        guard = self.policies.current if self.policies else self.generator.guard
+        replace(self.generator, guard=guard, folder=self._folder(lease), signing_key=key).generate(
             request_of(job), job.medium, register=register, progress=progress, cancelled=cancelled
         )
 

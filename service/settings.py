@@ -42,7 +42,15 @@ class Settings:
     """Name of the embedded system, or the folder of a diffusers pipeline."""
     device: str = "cpu"
     policy: Path | None = None
-    """Policy file; empty means the shipped default policy."""
+    """Policy file or signed bundle, reread when it changes; empty means the shipped default policy."""
+    policy_issuers: Path | None = None
+    """Ed25519 public keys, PEM, of those who may sign policy bundles; then nothing but a bundle is taken."""
+    policy_poll_seconds: float = 2.0
+    """How often the policy's file is looked at; 0 never."""
+    vault_key: Path | None = None
+    """X25519 public key, PEM, to which prompts are sealed; empty means that no prompt is kept."""
+    vault_days: float = 30.0
+    """How long sealed prompts are kept."""
     consent_issuers: Path | None = None
     """Ed25519 public keys, PEM, of those who may issue consent tokens; empty means no consent is valid."""
     deployment: str = "assay"
@@ -53,8 +61,21 @@ class Settings:
     """Certificate chain that signs, PEM, leaf first; empty means the dev authority of `assay keys init`."""
     signing_key: Path | None = None
     """Private key of the chain's leaf, PEM."""
+    signing_store: str = ""
+    """Address of a key store that holds the private key instead of a file: pkcs11:, vault+https: or awskms:
+    (docs/guide/operators.md). `signing_chain` is then the chain that was issued for it."""
+    timestamp_url: str = ""
+    """RFC 3161 time-stamp server; with a stamp, signatures outlive the certificate. Empty means none."""
     trust_roots: Path | None = None
     """Further authorities, PEM, whose manifests count as trusted. Never the dev root in production."""
+    tsa_roots: Path | None = None
+    """Further authorities, PEM, whose time-stamps count."""
+    claim_list: Path | None = None
+    """A newer C2PA trust list, PEM, instead of the bundled one."""
+    tsa_list: Path | None = None
+    """A newer C2PA time-stamp list, PEM, instead of the bundled one."""
+    revoked_keys: str = ""
+    """Mark keys (`0.3`: epoch.sub-key) or epochs (`0`) that mark nothing any more and are still read."""
     size: str = ""
     """Default WIDTHxHEIGHT; empty means the model's own."""
     seconds: float = 0.0
@@ -168,6 +189,16 @@ class Settings:
     def characters(self) -> Path:
         """Folder of the clips that tenants keep as references."""
         return self.home / "characters"
+
+    @property
+    def decision_log(self) -> Path:
+        """The sealed log of what the guard decided on this machine."""
+        return self.home / "decisions.log"
+
+    @property
+    def vault(self) -> Path:
+        """Folder of sealed prompts."""
+        return self.home / "vault"
 
     @property
     def scratch(self) -> Path:

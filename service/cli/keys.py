@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.cli import console
+from service.errors import ConfigurationError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -25,12 +27,57 @@ def init() -> None:
 
 
 @app.command("doctor")
-def examine(json: Annotated[bool, typer.Option("--json", help="One JSON line per check.")] = False) -> int:
-    """Say whether every key is there, readable and usable."""
+def examine(
+    chain: Annotated[
+        Path | None, typer.Argument(help="Certificate chain, PEM; left out: the keys in use.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON line per check.")] = False,
+) -> int:
+    """Say in plain words whether keys and certificates are usable, and what to do when not."""
     from service.cli.doctor import show
-    from service.keys import examine_keys
+    from service.keys import examine_chain, examine_keys
+    from service.wiring import utc_now
 
-    return show(list(examine_keys(console.settings())), as_json=json)
+    if chain is not None:
+        return show(examine_chain(chain, key, now=utc_now()), as_json=json)
+    return show(list(examine_keys(console.settings(), now=utc_now())), as_json=json)
+
+
+@app.command()
+def csr(
+    organisation: Annotated[str, typer.Option(help="O= of the subject.")],
+    name: Annotated[str, typer.Option(help="CN= of the subject.")],
+    country: Annotated[str | None, typer.Option(help="C= of the subject, two letters.")] = None,
+) -> int:
+    """Print a certificate request for the signing key, to be sent to an authority."""
+    from provenance import KeyMaterialError
+    from provenance.keystores import certificate_request
+    from service.keys import signing_store
+
+    try:
+        request = certificate_request(
+            signing_store(console.settings()), organisation=organisation, common_name=name, country=country
+        )
+    except (KeyMaterialError, ValueError) as error:
+        raise ConfigurationError(str(error)) from error
+    print(request.decode(), end="")
+    return console.FOUND
+
+
+@app.command()
+def renew(
+    chain: Annotated[
+        Path | None, typer.Option(help="The new chain, PEM; left out: the development authority issues one.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key, PEM, where it changed.")] = None,
+) -> int:
+    """Replace the signing certificate. Running workers use the new one from the next job on."""
+    from service.keys import renew_signing
+    from service.wiring import utc_now
+
+    print(renew_signing(console.settings(), chain, key, now=utc_now()))
+    return console.FOUND
 
 
 @app.command()

@@ -92,6 +92,7 @@ def mark(
             trust=keys.trust(services.settings),
             folder=folder,
             clock=services.clock,
+            randbelow=keys.randbelow(services.settings),
             limits=media_limits(services.settings),
         )
         released = marker.mark(
