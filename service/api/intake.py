@@ -128,6 +128,10 @@ def submit(state: ApiState, tenant: str, incoming: Incoming, retry: Retry) -> tu
     except PolicyViolation as violation:
         log_decision(services, violation.decision)
         raise refusal(violation) from violation
+    except RequestError as error:
+        if any(given.kind not in state.spec.takes for given in incoming.references):
+            raise Problem(400, "unsupported_by_model", str(error)) from error
+        raise
     for decision in allowed.decisions:
         log_decision(services, decision)
     more = {"seed_drawn": wanted.seed is None, **incoming.origin}

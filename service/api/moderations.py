@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from typing import Any, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from guard import GuardRequest, Stage, Text
+from guard import GuardRequest, Picture, Stage, Text
 from provenance import C2paState, Evidence
+from service.api.references import picture_data
 from service.api.state import ApiState, State, Tenant, Verifier
 from service.api.uploads import FORM_OVERHEAD, read_form, save_upload
 from service.errors import Problem
@@ -53,38 +58,102 @@ class TextPart(BaseModel):
     text: str
 
 
-class ModerationRequest(BaseModel):
-    """What is to be judged. Pictures are judged where they are used: as references of a video."""
+class PictureUrl(BaseModel):
+    """A picture as data URL; nothing is fetched."""
 
-    input: str | list[str] | list[TextPart] = Field(min_length=1)
+    url: str
+
+
+class PicturePart(BaseModel):
+    """One picture of a list of parts."""
+
+    type: Literal["image_url"]
+    image_url: PictureUrl
+
+
+Part = Annotated[TextPart | PicturePart, Field(discriminator="type")]
+
+
+class ModerationRequest(BaseModel):
+    """What is to be judged: a text, several texts, or the parts of one input.
+
+    Every frame that a picture holds is judged as a reference would be.
+    """
+
+    input: str | Annotated[list[str], Field(min_length=1)] | Annotated[list[Part], Field(min_length=1)]
     model: str | None = None
 
 
+class ModerationResult(BaseModel):
+    """What the policy says about one input. `reasons` and `decision_id` are ours."""
+
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[str]]
+    reasons: list[str]
+    decision_id: str
+
+
+class Moderation(BaseModel):
+    """One answer for each input."""
+
+    id: str
+    model: str
+    results: list[ModerationResult]
+
+
 @router.post("/moderations")
-def moderate(asked: ModerationRequest, state: State, tenant: Tenant) -> dict[str, Any]:
-    """What the policy says about each text."""
+def moderate(asked: ModerationRequest, state: State, tenant: Tenant) -> Moderation:
+    """What the policy says about each text, or about text and pictures together."""
     given = [asked.input] if isinstance(asked.input, str) else asked.input
-    texts = [part if isinstance(part, str) else part.text for part in given]
-    return {
-        "id": f"modr_{secrets.token_hex(12)}",
-        "model": state.guard.policy.label,
-        "results": [_result(state, text, tenant) for text in texts],
-    }
+    texts = [part for part in given if isinstance(part, str)]
+    parts = [part for part in given if not isinstance(part, str)]
+    results = [_result(state, [_text_request(text, tenant)], "text") for text in texts]
+    if parts:
+        results.append(_judge_parts(state, parts, tenant))
+    return Moderation(id=f"modr_{secrets.token_hex(12)}", model=state.guard.policy.label, results=results)
 
 
-def _result(state: ApiState, text: str, tenant: str) -> dict[str, Any]:
-    decision = state.guard.evaluate(GuardRequest(Stage.PROMPT, (Text("prompt", text),), tenant=tenant))
-    log_decision(state.services, decision)
-    reasons = [finding.reason for finding in decision.findings]
+def _judge_parts(state: ApiState, parts: Sequence[TextPart | PicturePart], tenant: str) -> ModerationResult:
+    requests = [_text_request(part.text, tenant) for part in parts if isinstance(part, TextPart)]
+    urls = [part.image_url.url for part in parts if isinstance(part, PicturePart)]
+    pictures = tuple(_picture(state, url) for url in urls)
+    if pictures:
+        requests.append(GuardRequest(Stage.REFERENCE, (), pictures, tenant=tenant))
+    return _result(state, requests, "image" if urls else "text")
+
+
+def _text_request(text: str, tenant: str) -> GuardRequest:
+    return GuardRequest(Stage.PROMPT, (Text("prompt", text),), tenant=tenant)
+
+
+def _picture(state: ApiState, url: str) -> Picture:
+    """The picture of a data URL, read in a limited process."""
+    settings = state.services.settings
+    data = picture_data(url, settings.reference_max_bytes, "input")
+    with NamedTemporaryFile(dir=settings.scratch, prefix="upload-") as file:
+        file.write(data)
+        file.flush()
+        seen = state.inspector.pictures(Path(file.name), "image", 1)
+    return Picture("input", seen.frames[0], hashlib.sha256(data).hexdigest())
+
+
+def _result(state: ApiState, requests: Sequence[GuardRequest], kind: str) -> ModerationResult:
+    decisions = [state.guard.evaluate(request) for request in requests]
+    for decision in decisions:
+        log_decision(state.services, decision)
+    reasons = [finding.reason for decision in decisions for finding in decision.findings]
     hit = {category for reason in reasons if (category := _category(reason))}
-    return {
-        "flagged": not decision.allowed,
-        "categories": {name: name in hit for name in CATEGORIES},
-        "category_scores": {name: float(name in hit) for name in CATEGORIES},
-        "category_applied_input_types": {name: ["text"] for name in CATEGORIES},
-        "reasons": reasons,
-        "decision_id": decision.decision_id,
-    }
+    refused = [decision for decision in decisions if not decision.allowed]
+    return ModerationResult(
+        flagged=bool(refused),
+        categories={name: name in hit for name in CATEGORIES},
+        category_scores={name: float(name in hit) for name in CATEGORIES},
+        category_applied_input_types={name: [kind] for name in CATEGORIES},
+        reasons=reasons,
+        decision_id=(refused or decisions)[0].decision_id,
+    )
 
 
 def _category(reason: str) -> str | None:

@@ -30,7 +30,8 @@ def parse_create(form: Form, folder: Path, limit: int) -> Incoming:
     path = folder / "0"
     if upload is not None:
         save(upload, path, limit, "input_reference")
-    elif (data := _linked(asked.input_reference, limit)) is not None:
+    elif asked.input_reference is not None:
+        data = picture_data(asked.input_reference.image_url or "", limit, "input_reference")
         path.parent.mkdir(parents=True)
         path.write_bytes(data)
     else:
@@ -78,24 +79,22 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _linked(link: schemas.ReferenceLink | None, limit: int) -> bytes | None:
-    if link is None:
-        return None
-    url = link.image_url or ""
+def picture_data(url: str, limit: int, field: str) -> bytes:
+    """The bytes of a picture's data URL. Raises `Problem` 400 or 413; nothing is fetched."""
     head, comma, text = url.partition(",")
     if not head.startswith(DATA_URL) or not head.endswith(";base64") or not comma:
         raise Problem(
             400,
             "unsupported_reference",
-            "input_reference: send the file, or image_url as data:image/...;base64,...; nothing is fetched.",
-            param="input_reference",
+            f"{field}: send the picture as data:image/...;base64,...; nothing is fetched.",
+            param=field,
         )
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Problem(400, "bad_data_url", f"input_reference: {error}.", param="input_reference") from error
+        raise Problem(400, "bad_data_url", f"{field}: {error}.", param=field) from error
     if len(data) > limit:
-        raise _too_large("input_reference", limit)
+        raise _too_large(field, limit)
     return data
 
 

@@ -105,7 +105,7 @@ def test_references_arrive_in_every_way_the_client_sends_them(client: OpenAI) ->
     ):
         with pytest.raises(openai.BadRequestError, match="takes no image") as caught:
             client.videos.create(prompt="a cup", **arguments)
-        assert problem(caught)["reason"] == "invalid_request"
+        assert problem(caught)["reason"] == "unsupported_by_model"
 
 
 @pytest.mark.parametrize(
