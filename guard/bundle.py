@@ -129,7 +129,7 @@ def _require_good(policy: Policy, guard: Guard | None = None) -> None:
     errors = [issue for issue in lint_policy(policy) if issue.severity is IssueSeverity.ERROR]
     if errors:
         raise BundleError(f"{policy.label}: {errors[0].at}: {errors[0].message}")
-    report = run_tests(policy, guard or _plain_guard(policy))
+    report = run_tests(policy, guard.silent() if guard else _plain_guard(policy))
     if not report.passed:
         failure = next(iter(report.failures), None)
         where = f"{failure.at}: {failure.message}" if failure else "it has no tests"

@@ -86,6 +86,10 @@ class LogError(GuardError):
     """A decision log cannot be written to or is not what its last acknowledged state says."""
 
 
+class VaultError(GuardError):
+    """A prompt vault cannot be written or read: no key, the wrong key, or entries that were changed."""
+
+
 class ConsentError(GuardError):
     """A consent token cannot be used. `reason` is a stable word for logs: malformed, expired, revoked, ..."""
 

@@ -81,9 +81,6 @@ def _parse(content: bytes | str, source: str, files: PolicyFiles, above: tuple[s
         report.add(*problem)
     if report.problems:
         raise PolicyError(report.problems)
-    unchecked = dict.fromkeys(
-        (*draft.unchecked_stages, *(s for base in bases for s in base.unchecked_stages))
-    )
     return Policy(
         name=draft.policy,
         version=draft.version,

@@ -98,7 +98,7 @@ class DecisionLog:
         last = _last_line(file)
         if last is None and head == Head():
             return head
-        row = _parse(last or b"")
+        row = parse_line(last or b"")
         if row and (row["n"], row["seal"]) == (head.n, head.seal):
             return head
         if row and row["n"] == head.n + 1 and row["prev"] == head.seal and _sealed(row, self._key):
@@ -146,7 +146,7 @@ def verify_log(path: Path, key: bytes, *, head: Head | None = None) -> LogReport
     try:
         with path.open("rb") as file:
             for count, line in enumerate(_lines(file), 1):
-                row = _parse(line)
+                row = parse_line(line)
                 problems += [LogProblem(count, message) for message in _faults(row, previous, key)]
                 previous = Head(row["n"], row["seal"]) if row else Head(count, "")
                 seen = seen or previous == known
@@ -193,7 +193,8 @@ def _last_line(file: BinaryIO) -> bytes | None:
     return lines[-1] if lines else None
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """Returns the row of a log's line, or None where it is none; its seal is not looked at."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

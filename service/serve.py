@@ -16,7 +16,7 @@ from service.production import system_spec
 from service.settings import Settings
 from service.supervisor import STOP_SECONDS, WORKER, Supervisor
 from service.webhooks import Sender
-from service.wiring import Services, build_guard, build_inspector, open_services, start_logging
+from service.wiring import Services, build_inspector, follow_policy, open_services, start_logging
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def build_state(services: Services) -> ApiState:
     """The parts behind the routes. Raises `ConfigurationError`."""
     return ApiState(
         services=services,
-        guard=build_guard(services.settings, clock=services.clock),
+        policies=follow_policy(services.settings, clock=services.clock, record=True),
         inspector=build_inspector(services.settings),
         spec=system_spec(services.settings.model),
         sender=Sender(services.webhooks, clock=services.clock, private=services.settings.webhook_private),

@@ -13,14 +13,17 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from guard import Decision, Guard, MtcnnFaces, PolicyError, SignedConsents, load_policy
-from service import keys
+from guard import Decision, Guard, GuardError, MtcnnFaces, Policy, SignedConsents
+from guard.vault import purge
+from service import keys, policies
 from service.errors import ConfigurationError
 from service.inspection import Inspector
 from service.isolate import Isolator
 from service.jobs import JobLimits, JobStore
+from service.recording import build_recorder
 from service.sandbox import ProcessLimits
 from service.settings import Settings
+from service.store.appeals import AppealStore
 from service.store.characters import CharacterStore
 from service.store.database import Database, open_database
 from service.store.decisions import DecisionLog
@@ -58,6 +61,7 @@ class Services:
     jobs: JobStore
     registry: SqlRegistry
     decisions: DecisionLog
+    appeals: AppealStore
     workers: WorkerStore
     api_keys: KeyStore
     signals: Signals
@@ -68,6 +72,7 @@ class Services:
         """Remove files whose time is over; the records stay."""
         for job in self.jobs.expire():
             shutil.rmtree(self.settings.media / job.id, ignore_errors=True)
+        purge(self.settings.vault, now=self.clock(), keep=timedelta(days=self.settings.vault_days))
         for path in _older(self.settings.scratch, self.clock() - STALE_SCRATCH):
             path.unlink(missing_ok=True)
         for path in _older(self.settings.references, self.clock() - STALE_REFERENCES):
@@ -111,6 +116,7 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         jobs=JobStore(database, limits, clock=clock),
         registry=SqlRegistry(database, clock=clock),
         decisions=DecisionLog(database),
+        appeals=AppealStore(database, clock=clock),
         workers=WorkerStore(database, clock=clock),
         api_keys=KeyStore(database, clock=clock),
         signals=Signals(settings.url),
@@ -126,35 +132,51 @@ def policy_path(settings: Settings) -> Path:
 
 def build_guard(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Guard:
     """The guard with its policy, face detector and consent check. Raises `ConfigurationError`."""
+    return follow_policy(settings, clock=clock).current
+
+
+def follow_policy(
+    settings: Settings, *, clock: Callable[[], datetime] = utc_now, record: bool = False
+) -> policies.PolicyFollower:
+    """The guard, following its policy's file; with `record`, decisions go to the log and the vault.
+
+    Raises `ConfigurationError`.
+    """
+    faces, consented = MtcnnFaces(), consents(settings)
+    handle_key = keys.prompt_key(settings)
+    recorder = build_recorder(settings) if record else None
+
+    def build(policy: Policy) -> Guard:
+        return Guard(
+            policy, faces=faces, consents=consented, clock=clock, handle_key=handle_key, record=recorder
+        )
+
+    issuers = public_keys("ASSAY_POLICY_ISSUERS", settings.policy_issuers)
     try:
-        policy = load_policy(policy_path(settings))
-    except PolicyError as error:
+        return policies.follow(policy_path(settings), issuers, build, settings.policy_poll_seconds)
+    except GuardError as error:
         raise ConfigurationError(str(error)) from error
-    return Guard(
-        policy,
-        faces=MtcnnFaces(),
-        consents=consents(settings),
-        clock=clock,
-        handle_key=keys.prompt_key(settings),
-    )
 
 
 def consents(settings: Settings) -> SignedConsents | None:
     """Checks consent tokens against the configured issuers. Raises `ConfigurationError`."""
-    path = settings.consent_issuers
+    found = public_keys("ASSAY_CONSENT_ISSUERS", settings.consent_issuers)
+    return SignedConsents(found) if found else None
+
+
+def public_keys(setting: str, path: Path | None) -> tuple[Ed25519PublicKey, ...]:
+    """The Ed25519 keys in a PEM file; none where there is no file. Raises `ConfigurationError`."""
     if path is None:
-        return None
+        return ()
     try:
         blocks = path.read_bytes().split(PEM_END)[:-1]
         issuers = [load_pem_public_key(block + PEM_END) for block in blocks]
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"ASSAY_CONSENT_ISSUERS={path}: {error}") from error
+        raise ConfigurationError(f"{setting}={path}: {error}") from error
     found = tuple(issuer for issuer in issuers if isinstance(issuer, Ed25519PublicKey))
     if not found or len(found) < len(issuers):
-        raise ConfigurationError(
-            f"ASSAY_CONSENT_ISSUERS={path}: holds no, or other than, Ed25519 public keys"
-        )
-    return SignedConsents(found)
+        raise ConfigurationError(f"{setting}={path}: holds no, or other than, Ed25519 public keys")
+    return found
 
 
 def media_limits(settings: Settings) -> MediaLimits:

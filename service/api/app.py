@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from service.api import (
     admin,
+    appeals,
     characters,
     content,
     derived,
@@ -52,6 +53,7 @@ def create_app(state: ApiState) -> FastAPI:
     problems.install(app)
     app.add_middleware(Envelope)
     for room in (
+        appeals,
         admin,
         characters,
         derived,

@@ -21,6 +21,7 @@ from generator import Request as GenerationRequest
 from generator.admit import admit
 from guard import PolicyViolation
 from service.api import schemas
+from service.api.appeals import appeal_link
 from service.api.state import ApiState
 from service.api.uploads import FORM_OVERHEAD, Form, read_form
 from service.errors import Problem
@@ -224,7 +225,12 @@ def stored_request(request: GenerationRequest) -> dict[str, Any]:
 def refusal(violation: PolicyViolation) -> Problem:
     """What the client is told: the stable reason and the policy's words, nothing that helps to probe it."""
     decision = violation.decision
-    extra: dict[str, object] = {"decision_id": decision.decision_id}
+    extra: dict[str, object] = {
+        "decision_id": decision.decision_id,
+        "policy": decision.policy,
+        "automated": True,
+        "appeal": appeal_link(decision.decision_id, decision.at),
+    }
     hint = decision.user_hint()
     if hint is not None:
         extra["hint"] = dict(zip(("field", "start", "end"), hint, strict=True))

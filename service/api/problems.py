@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from generator import GeneratorError, RequestError
+from guard import GuardError
 from service.errors import IsolationError, Problem
 from service.isolate import RefusedError
 
@@ -105,6 +106,9 @@ def as_problem(error: Exception) -> Problem:
             return Problem(400, "invalid_request", str(error))
         case GeneratorError():
             return Problem(500, error.reason, str(error), stage="generate")
+        case GuardError():  # a decision that cannot be written down is none
+            detail = "The request could not be judged."
+            return Problem(503, "guard_unavailable", detail, stage="guard", retry=True)
         case RefusedError():
             return Problem(_REFUSED_STATUS.get(error.reason, 422), error.reason, str(error), stage="inspect")
         case IsolationError():
@@ -144,6 +148,7 @@ def install(app: FastAPI) -> None:
     kinds = (
         Problem,
         GeneratorError,
+        GuardError,
         RefusedError,
         IsolationError,
         RequestValidationError,

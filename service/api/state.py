@@ -12,6 +12,7 @@ from generator import SystemSpec
 from guard import Guard
 from service.errors import Problem
 from service.inspection import Inspector
+from service.policies import PolicyFollower
 from service.webhooks import Sender
 from service.wiring import Services
 
@@ -24,10 +25,15 @@ class ApiState:
     """The parts behind the routes."""
 
     services: Services
-    guard: Guard
+    policies: PolicyFollower
     inspector: Inspector
     spec: SystemSpec
     sender: Sender
+
+    @property
+    def guard(self) -> Guard:
+        """The guard in force; a request keeps the one it began with."""
+        return self.policies.current
 
 
 def api_state(request: Request) -> ApiState:

@@ -254,3 +254,22 @@ audit = Table(
     Column("detail", JSON, nullable=False),
     Index("ix_audit_listing", "tenant", "at"),
 )
+
+# One row per refusal that somebody objected to; the outcome is written once.
+appeals = Table(
+    "appeals",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("decision_id", ForeignKey("decisions.id"), nullable=False, unique=True),
+    Column("tenant", String(64), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("policy", String(200), nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("filed_at", UtcTime, nullable=False),
+    Column("decided_at", UtcTime),
+    Column("outcome", String(16)),
+    Column("note", Text),
+    Column("reviewer", String(128)),
+    CheckConstraint("outcome IN ('upheld', 'reversed')", name="outcome"),
+    Index("ix_appeals_listing", "tenant", "filed_at"),
+)

@@ -2,13 +2,17 @@
 
 import typer
 
-from service.cli.policy import bundle, check, log, tryout
+from service.cli.policy import bundle, check, history, log, tryout
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command()(check.lint)
 app.command(name="test")(check.run_tests)
 app.command()(check.schema)
 app.command(name="try")(tryout.try_)
+app.command()(history.explain)
+app.command()(history.replay)
+app.command()(history.diff)
+app.command()(history.report)
 
 log_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 log_app.command(name="verify")(log.verify_log)
@@ -18,3 +22,7 @@ bundle_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 bundle_app.command()(bundle.sign)
 bundle_app.command()(bundle.verify)
 app.add_typer(bundle_app, name="bundle", help="Sign policies and check signed ones.")
+
+vault_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+vault_app.command(name="keys")(history.vault_keys)
+app.add_typer(vault_app, name="vault", help="The encrypted vault of prompts.")

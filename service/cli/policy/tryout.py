@@ -44,11 +44,11 @@ def try_(
     if as_json:
         console.emit(decision.to_json())
     else:
-        _show_decision(guard, request, decision, out, every=every)
+        show_decision(guard, request, decision, out, every=every)
     return OK if decision.allowed else FINDINGS
 
 
-def _show_decision(
+def show_decision(
     guard: Guard, request: GuardRequest, decision: Decision, out: Console, *, every: bool
 ) -> None:
     from guard.explain import explain
