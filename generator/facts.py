@@ -6,16 +6,18 @@ import platform
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
-from typing import Final
+from typing import Final, TypedDict
 
 import torch
 
+from generator.confirm import MarkedMedia
 from generator.digests import parameters_digest, prompt_digest
 from generator.load import System
 from generator.request import MediaFormat, MediaKind, Request
 from generator.screen import ScreenedFrames
 from guard import Decision
 from provenance import Agent, Input, ManifestFacts, Model, PolicyRef
+from provenance.manifest import SOFT_BINDING_ALG, SOUND_BINDING_ALG
 from watermark import MediaId
 
 PRODUCT: Final = "assay"
@@ -78,6 +80,23 @@ def parameters(request: Request, system: System) -> Mapping[str, object]:
         "diffusers": version("diffusers"),
         "transformers": version("transformers"),
         "machine": platform.machine(),
+    }
+
+
+class SoundAlgs(TypedDict):
+    """The fields of `ManifestFacts` that name the marks of a file."""
+
+    soft_binding_alg: str
+    sound_binding_alg: str | None
+
+
+def sound_algs(marked: MarkedMedia) -> SoundAlgs:
+    """The names of the marks that a file carries: in the picture, in its sound track, in a sound file."""
+    if marked.mime.startswith("audio/"):
+        return {"soft_binding_alg": SOUND_BINDING_ALG, "sound_binding_alg": None}
+    return {
+        "soft_binding_alg": SOFT_BINDING_ALG,
+        "sound_binding_alg": SOUND_BINDING_ALG if marked.sound else None,
     }
 
 

@@ -19,7 +19,7 @@ from generator.confirm import MarkedMedia, confirm, confirm_sound
 from generator.digests import file_digest
 from generator.encode import encode_copy
 from generator.errors import MarkingError, SelfCheckError
-from generator.facts import PRODUCT
+from generator.facts import PRODUCT, sound_algs
 from generator.pipeline import Issuer
 from generator.release import Register, Released, release, work_folder
 from generator.request import MIN_SIDE, MediaFormat, MediaKind
@@ -27,7 +27,6 @@ from generator.sign import leave_unsigned, sign
 from generator.sound import encode_sound, format_of_sound, mime_of
 from generator.stages import CancelRequested, Progress, never_cancelled, no_progress, stop_if
 from provenance import Agent, Input, ManifestFacts, Role, SourceType
-from provenance.manifest import SOFT_BINDING_ALG, SOUND_BINDING_ALG
 from watermark import (
     AudioDetection,
     AudioDetector,
@@ -49,6 +48,14 @@ _FORMATS: Final = {
 _OWN_MARK_FRAMES: Final = 48
 """Frames read to see whether a clip is marked already; the mark adds up over frames, and 24 are enough at
 CRF 28."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Whom to tell how far it is, and whom to ask whether to go on."""
+
+    progress: Progress
+    cancelled: CancelRequested
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +86,7 @@ class MediaMarker(Issuer):
         `MediaError` when it is broken or beyond the limits; `SelfCheckError`, `BindingError` and what
         `register` raises.
         """
-        told = _Told(progress, cancelled)
+        told = Told(progress, cancelled)
         sound_format = format_of_sound(source)
         with work_folder(self.folder) as work:
             if sound_format is None:
@@ -99,7 +106,7 @@ class MediaMarker(Issuer):
             return release(asset, self.folder, register)
 
     def _mark_pictures(
-        self, source: Path, media_id: MediaId, work: Path, told: _Told
+        self, source: Path, media_id: MediaId, work: Path, told: Told
     ) -> tuple[MarkedMedia, float]:
         media = open_media(source, self.limits)
         wanted = _format(media)
@@ -107,7 +114,7 @@ class MediaMarker(Issuer):
         return self._marked(media, media_id, wanted, work, told.progress, told.cancelled), media.seconds
 
     def _mark_sound(
-        self, source: Path, media_id: MediaId, wanted: MediaFormat, work: Path, told: _Told
+        self, source: Path, media_id: MediaId, wanted: MediaFormat, work: Path, told: Told
     ) -> tuple[MarkedMedia, float]:
         sound = read_sound(source, self.limits)
         listener = AudioDetector(self.detector.rings)
@@ -162,7 +169,6 @@ class MediaMarker(Issuer):
         title: str,
         source_type: SourceType | None,
     ) -> ManifestFacts:
-        is_sound = marked.mime.startswith("audio/")
         return ManifestFacts(
             title=title,
             mime=marked.mime,
@@ -173,17 +179,8 @@ class MediaMarker(Issuer):
             span_ms=round(1000 * seconds) or None,
             parent=Input(source, mime_of(source), title, Role.COMPONENT),
             source_type=source_type,
-            soft_binding_alg=SOUND_BINDING_ALG if is_sound else SOFT_BINDING_ALG,
-            sound_binding_alg=SOUND_BINDING_ALG if marked.sound and not is_sound else None,
+            **sound_algs(marked),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Whom to tell how far it is, and whom to ask whether to go on."""
-
-    progress: Progress
-    cancelled: CancelRequested
 
 
 def _refuse(path: Path, detection: Detection | AudioDetection) -> None:
