@@ -26,6 +26,8 @@ from watermark.geometry import Geometry
 from watermark.hook import DecodeRecord, marked_decode
 from watermark.keys import FORMAT_VERSION, KeyRing, MarkKey
 from watermark.limits import MediaLimits
+from watermark.localise import locate
+from watermark.located import Box, Located, Span
 from watermark.mask import Strength
 from watermark.media import Media, MediaKind, open_media
 from watermark.payload import MediaId
@@ -37,6 +39,7 @@ __all__ = [
     "AudioDetector",
     "AudioMark",
     "Band",
+    "Box",
     "DecodeRecord",
     "Detection",
     "DetectionError",
@@ -45,6 +48,7 @@ __all__ = [
     "Geometry",
     "KeyRing",
     "KeyRingError",
+    "Located",
     "Mark",
     "MarkKey",
     "Media",
@@ -54,9 +58,11 @@ __all__ = [
     "MediaLimits",
     "PayloadError",
     "Sound",
+    "Span",
     "Strength",
     "WatermarkError",
     "has_sound",
+    "locate",
     "marked_decode",
     "open_media",
     "read_sound",

@@ -1,0 +1,143 @@
+"""Splices, collages and pictures in pictures: each part is given to its own id, and nothing else to any."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from tests.watermark.conftest import Frame, embed, make_ring
+from watermark import (
+    Box,
+    DetectionError,
+    Detector,
+    KeyRing,
+    Located,
+    Mark,
+    MediaId,
+    locate,
+    open_media,
+    write_video,
+)
+
+FPS = 12
+RING = make_ring("localise", subkeys=4)
+IDS = [MediaId(0xA1A1A1A1A1A1), MediaId(0xB2B2B2B2B2B2), MediaId(0xC3C3C3C3C3C3), MediaId(0xD4D4D4D4D4D4)]
+
+
+def mark(index: int) -> Mark:
+    return Mark(RING.subkey(index), IDS[index])
+
+
+def square(picture: Frame, side: int) -> Frame:
+    least = min(picture.shape[:2])
+    resized: Frame = cv2.resize(picture[:least, :least], (side, side), interpolation=cv2.INTER_AREA)
+    return resized
+
+
+def pan(picture: Frame, frames: int, side: int = 384) -> Frame:
+    """A clip that wanders over a picture."""
+    wide = np.concatenate([picture, picture[:, ::-1]], axis=1)
+    return np.stack([wide[:side, 3 * t : 3 * t + side] for t in range(frames)])
+
+
+def through_file(tmp_path: Path, frames: Iterable[Frame], crf: int = 23) -> tuple[Located, ...]:
+    path = tmp_path / "clip.mp4"
+    write_video(path, frames, fps=FPS, crf=crf)
+    media = open_media(path)
+    return locate(media.frames(), [RING], fps=media.fps)
+
+
+def by_id(found: Iterable[Located]) -> dict[MediaId, Located]:
+    return {part.media_id: part for part in found}
+
+
+def test_a_splice_is_told_apart_in_time(tmp_path: Path) -> None:
+    """Two marked clips with an unmarked one between them, encoded as one file."""
+    first = embed(pan(data.astronaut(), 24), mark(0))
+    second = embed(pan(data.coffee(), 24), mark(1))
+    plain = pan(data.chelsea()[:, :300].repeat(2, axis=0).repeat(2, axis=1), 24)
+    found = through_file(tmp_path, [*first, *plain, *second])
+    assert sorted(part.media_id for part in found) == IDS[:2]
+    spans = {media_id: part.span for media_id, part in by_id(found).items()}
+    assert (spans[IDS[0]].start, spans[IDS[0]].end) == pytest.approx((0, 2), abs=0.51)
+    assert (spans[IDS[1]].start, spans[IDS[1]].end) == pytest.approx((4, 6), abs=0.51)
+    assert all(part.log10_p <= -6 for part in found)
+
+
+@pytest.mark.slow
+def test_an_id_that_returns_is_found_twice(tmp_path: Path) -> None:
+    marked = embed(pan(data.astronaut(), 48), mark(0))
+    plain = pan(data.coffee(), 24)
+    found = through_file(tmp_path, [*marked[:24], *plain, *marked[24:]])
+    assert [part.media_id for part in found] == [IDS[0]] * 2
+    spans = sorted(part.span for part in found)
+    assert [spans[0].end, spans[1].start] == pytest.approx([2, 4], abs=0.51)
+
+
+def test_each_picture_of_a_collage_has_its_own_id() -> None:
+    pictures = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
+    tiles = [embed(square(picture, 512), mark(index)) for index, picture in enumerate(pictures)]
+    collage = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])
+    found = by_id(locate([collage], [RING]))
+    assert sorted(found) == IDS
+    for index, media_id in enumerate(IDS):
+        top, left = 512 * (index // 2), 512 * (index % 2)
+        assert found[media_id].box.overlap(Box(left, top, left + 512, top + 512)) >= 0.6, media_id
+        assert found[media_id].span.seconds == 0
+
+
+def test_a_picture_in_a_picture_is_told_from_what_surrounds_it(tmp_path: Path) -> None:
+    outer = embed(np.stack([square(data.astronaut(), 640)] * 12), mark(0))
+    inner = embed(pan(data.coffee(), 12, 320), mark(1))
+    outer[:, 300:620, 300:620] = inner
+    found = by_id(through_file(tmp_path, outer))
+    assert sorted(found) == IDS[:2]
+    assert found[IDS[1]].box.overlap(Box(300, 300, 620, 620)) >= 0.6
+
+
+@pytest.mark.slow
+def test_a_marked_clip_is_one_part_from_end_to_end(tmp_path: Path) -> None:
+    (part,) = through_file(tmp_path, embed(pan(data.astronaut(), 36), mark(2)), crf=28)
+    assert part.media_id == IDS[2]
+    assert (part.span.start, part.span.end) == pytest.approx((0, 3), abs=0.01)
+    assert part.box.overlap(Box(0, 0, 384, 384)) >= 0.8
+    assert part.key_id == "0.2"
+
+
+def test_nothing_is_located_in_an_unmarked_medium_or_with_another_key(tmp_path: Path) -> None:
+    assert through_file(tmp_path, pan(data.coffee(), 24)) == ()
+    marked = embed(square(data.astronaut(), 384), mark(0))
+    assert locate([marked], [make_ring("another")]) == ()
+
+
+def test_rings_of_one_epoch_are_told_apart() -> None:
+    other = make_ring("tenant", subkeys=4)
+    marked = embed(square(data.astronaut(), 384), Mark(other.subkey(1), IDS[3]))
+    (part,) = locate([marked], [RING, other])
+    assert (part.media_id, part.key_id) == (IDS[3], "0.1")
+
+
+def test_what_cannot_be_examined_is_refused(ring: KeyRing) -> None:
+    with pytest.raises(DetectionError, match="no frames"):
+        locate([], [ring])
+    with pytest.raises(DetectionError, match="ring"):
+        locate([data.astronaut()], [])
+    with pytest.raises(DetectionError, match="size"):
+        locate([data.astronaut(), data.coffee()], [ring], fps=1)
+
+
+@pytest.mark.slow
+def test_locating_costs_a_few_detections() -> None:
+    clip = pan(data.coffee(), 36)
+    start = time.process_time()
+    Detector([RING]).detect(clip)
+    once = time.process_time() - start
+    start = time.process_time()
+    locate(clip, [RING], fps=FPS)
+    assert time.process_time() - start <= 12 * once
