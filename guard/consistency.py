@@ -12,6 +12,7 @@ from guard.model import (
     AdapterFile,
     AttackTest,
     CaseTest,
+    Consent,
     Leaf,
     Mode,
     PictureCase,
@@ -66,8 +67,10 @@ def _check_rule(rule: Rule) -> Iterator[Finding]:
 def _check_leaf(leaf: Leaf, stage: Stage) -> Iterator[Finding]:
     if isinstance(leaf, AdapterFile) and stage is not Stage.ADAPTER:
         yield leaf.at, f"adapters are not seen at stage {stage.value!r}; use stage adapter", None
-    if isinstance(leaf, PictureCondition) and stage is not Stage.REFERENCE:
-        yield leaf.at, f"pictures are not seen at stage {stage.value!r}; use stage reference", None
+    if isinstance(leaf, Consent) and stage is not Stage.REFERENCE:
+        yield leaf.at, f"consents come with pictures of stage reference, not {stage.value!r}", None
+    elif isinstance(leaf, PictureCondition) and stage not in (Stage.REFERENCE, Stage.OUTPUT):
+        yield leaf.at, f"pictures are not seen at stage {stage.value!r}; use stage reference or output", None
 
 
 def _check_test(test: CaseTest | AttackTest, rule: Rule) -> Iterator[Finding]:

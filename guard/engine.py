@@ -10,18 +10,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from guard.consent import ConsentVerifier
 from guard.decision import Decision, Evidence, Finding, NearMiss
 from guard.errors import BackendError, PolicyViolation
 from guard.faces import FaceBackend
+from guard.hashes import HashIndex, KnownPictures
+from guard.ideas import IdeaBackend, LazyIdeas, embedded_ideas
+from guard.guesses import FamilyNames, Guess
 from guard.loader import conditions_of
 from guard.model import (
+    Certainty,
     POINTS,
     EntryList,
     Face,
+    Idea,
     Mentions,
     Mode,
     Policy,
@@ -32,7 +37,7 @@ from guard.model import (
     leaves,
     list_of,
 )
-from guard.names import Gazetteer
+from guard.names import Gazetteer, Match
 from guard.patterns import PatternSet
 from guard.pictures import LazyPictures
 from guard.request import GuardRequest, Text
@@ -59,13 +64,15 @@ class Guard:
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
         handle_key: bytes = b"",
         record: Callable[[GuardRequest, Decision], None] | None = None,
+        ideas: IdeaBackend | None = None,
     ) -> None:
         """Compiles `policy`.
 
         `faces` None: rules that look for faces have their `on_error` outcome. `consents` None: no consent
         is valid. `clock` returns the time with its zone. `handle_key` keys the HMAC under which decisions
         refer to texts; empty, decisions have no handle. `record` is called with every decision; where it
-        raises, `evaluate` does, too: what cannot be written down is not decided.
+        raises, `evaluate` does, too: what cannot be written down is not decided. `ideas` None: the embedded
+        classifier, where its weights are; without any, rules about ideas have their `on_error` outcome.
         """
         self.policy = policy
         self._faces = faces
@@ -74,8 +81,11 @@ class Guard:
         self._token_bytes = token_bytes
         self._handle_key = handle_key
         self._record = record
+        self._ideas = ideas or (embedded_ideas() if Idea in _asked(policy) else None)
+        self._hashes = _hash_lists(policy)
         self._gazetteer = Gazetteer(_used_lists(policy, "people", "words"))
         self._patterns = PatternSet(_used_lists(policy, "patterns"))
+        self._guesses = FamilyNames(_guessed_lists(policy))
         self._digests = _digest_lists(policy)
         self._by_role = _lists_by_role(policy)
         self._lists_of = {rule.id: _only_lists(rule) for rule in policy.rules}
@@ -86,6 +96,17 @@ class Guard:
         other.__dict__.update(self.__dict__)
         other._faces, other._consents = faces, consents
         return other
+
+    def with_hashes(self, hashes: Mapping[str, KnownPictures]) -> Guard:
+        """Returns a guard with the same compiled policy and other lists of pictures."""
+        other = self.with_backends(self._faces, self._consents)
+        other._hashes = dict(hashes)
+        return other
+
+    @property
+    def hash_lists(self) -> tuple[str, ...]:
+        """The names of the lists of pictures."""
+        return tuple(self._hashes)
 
     def silent(self) -> Guard:
         """Returns a guard with the same compiled policy that records nothing: for tests of the policy."""
@@ -99,14 +120,10 @@ class Guard:
         return self._gazetteer
 
     def missing_backends(self) -> tuple[str, ...]:
-        """Returns which checks of the policy cannot run ("faces"); a doctor command shows them."""
-        asked = {
-            type(leaf)
-            for rule in self.policy.rules
-            if rule.mode is not Mode.OFF
-            for leaf in leaves(rule.when)
-        }
-        return ("faces",) if Face in asked and self._faces is None else ()
+        """Returns which checks of the policy cannot run ("faces", "ideas"); a doctor command shows them."""
+        asked = _asked(self.policy)
+        faces = ("faces",) if Face in asked and self._faces is None else ()
+        return (*faces, "ideas") if Idea in asked and self._ideas is None else faces
 
     def enforce(self, request: GuardRequest) -> Decision:
         """Returns the decision of `evaluate` where it allows; raises `PolicyViolation` otherwise."""
@@ -133,10 +150,11 @@ class Guard:
         for index, text in enumerate(request.all_texts()):
             for sighting in self._read(index, text):
                 sightings.setdefault(sighting.evidence.list, []).append(sighting)
-        pictures = LazyPictures(request, self._faces, self._consents, self._clock)
+        pictures = LazyPictures(request, self._faces, self._consents, self._clock, self._hashes)
         roles = tuple(picture.role for picture in request.pictures)
         adapters = tuple(adapter.sha256 for adapter in request.adapters)
-        return Facts(sightings, pictures, roles, adapters, self._digests)
+        ideas = LazyIdeas(request.all_texts(), self._ideas)
+        return Facts(sightings, pictures, roles, adapters, self._digests, ideas)
 
     def _read(self, index: int, text: Text) -> Iterator[Sighting]:
         """Yields what the lists and patterns of the policy see in one text."""
@@ -145,15 +163,24 @@ class Guard:
                 match.kind, text.role, index, match.certainty, match.view, match.start, match.end,
                 match.list, match.entry,
             )  # fmt: skip
-            role = None
-            if match.list in self._by_role:
-                role = Role.STYLE if is_style(text.value, match.start, match.end) else Role.SUBJECT
-            yield Sighting(evidence, match.first_word, match.last_word, role)
+            yield Sighting(evidence, match.first_word, match.last_word, self._role(text, match))
+        for guess in self._guesses.scan(text.value):
+            evidence = Evidence(
+                "mentions", text.role, index, Certainty.POSSIBLE, guess.view, guess.start, guess.end,
+                guess.list, guess.entry,
+            )  # fmt: skip
+            yield Sighting(evidence, guess.first_word, guess.last_word, self._role(text, guess))
         for hit in self._patterns.scan(text.value):
             evidence = Evidence(
                 "pattern", text.role, index, hit.certainty, hit.view, hit.start, hit.end, hit.list, hit.entry
             )
             yield Sighting(evidence, hit.first_word, hit.last_word)
+
+    def _role(self, text: Text, found: Match | Guess) -> Role | None:
+        """Returns what a name is there for, where a rule asks for it."""
+        if found.list not in self._by_role:
+            return None
+        return Role.STYLE if is_style(text.value, found.start, found.end) else Role.SUBJECT
 
     def _refusal(self, request: GuardRequest) -> Finding | None:
         """Returns why the request cannot even be judged, or None."""
@@ -229,6 +256,14 @@ class Guard:
         return hmac.new(self._handle_key, message, hashlib.sha256).hexdigest()
 
 
+def _asked(policy: Policy) -> frozenset[type]:
+    """Returns the kinds of conditions of the rules that are not off."""
+    active = (rule for rule in policy.rules if rule.mode is not Mode.OFF)
+    return frozenset(
+        type(leaf) for rule in active for part in (rule.when, *rule.unless) for leaf in leaves(part)
+    )
+
+
 def _used_lists(policy: Policy, *kinds: str) -> list[EntryList]:
     active = [rule for rule in policy.rules if rule.mode is not Mode.OFF]
     names = {list_of(condition) for condition in conditions_of(active)}
@@ -243,6 +278,17 @@ def _only_lists(rule: Rule) -> frozenset[str] | None:
     return frozenset(list_of(leaf) for leaf in found if isinstance(leaf, TextCondition))
 
 
+def _guessed_lists(policy: Policy) -> list[EntryList]:
+    """Returns the lists of people of which some rule takes guesses."""
+    active = [rule for rule in policy.rules if rule.mode is not Mode.OFF]
+    names = {
+        leaf.mentions
+        for leaf in conditions_of(active)
+        if isinstance(leaf, Mentions) and leaf.certainty is Certainty.POSSIBLE
+    }
+    return [policy.lists[name] for name in sorted(names)]
+
+
 def _lists_by_role(policy: Policy) -> frozenset[str]:
     """Returns the lists of which some rule asks what the names are there for."""
     return frozenset(
@@ -255,6 +301,14 @@ def _digest_lists(policy: Policy) -> dict[str, frozenset[str]]:
         entries.name: frozenset(entry.names[0] for entry in entries.entries)
         for entries in policy.lists.values()
         if entries.kind == "digests"
+    }
+
+
+def _hash_lists(policy: Policy) -> dict[str, KnownPictures]:
+    return {
+        entries.name: HashIndex(entry.names[0] for entry in entries.entries)
+        for entries in policy.lists.values()
+        if entries.kind == "hashes"
     }
 
 

@@ -38,7 +38,7 @@ class KeyIndex:
             words = [key for key, _ in chunk]
             sizes = np.fromiter(map(len, words), np.int64, len(words))
             begins = np.cumsum(sizes) - sizes
-            text = _Text("".join(words))
+            text = PieceHashes("".join(words))
             hashes.append(text.hashes(begins, begins + sizes))
             prefixes.append(text.hashes(begins, begins + np.minimum(sizes, _PREFIX_LETTERS)))
             numbers.append(np.fromiter((code for _, code in chunk), np.int32, len(chunk)))
@@ -60,7 +60,7 @@ class KeyIndex:
         """
         if not len(self._codes) or not letters:
             return
-        text = _Text(letters)
+        text = PieceHashes(letters)
         begins = np.frombuffer(starts, np.uint8).nonzero()[0]
         lasts = np.frombuffer(ends, np.uint8).nonzero()[0]
         reach = np.where(self._promising(text, begins, len(letters)), self._max_letters, _PREFIX_LETTERS - 1)
@@ -82,7 +82,7 @@ class KeyIndex:
             yield last, int(self._codes[place])
             place += 1
 
-    def _promising(self, text: _Text, begins: NDArray[np.int64], letters: int) -> NDArray[np.bool_]:
+    def _promising(self, text: PieceHashes, begins: NDArray[np.int64], letters: int) -> NDArray[np.bool_]:
         ends = np.minimum(begins + _PREFIX_LETTERS, letters)
         return np.asarray(self._prefixes[_slots(text.hashes(begins, ends))])
 
@@ -91,7 +91,7 @@ def _slots(hashes: Hashes) -> NDArray[np.int64]:
     return np.asarray((hashes * _MIX) >> np.uint64(64 - _FILTER_BITS), np.int64)
 
 
-class _Text:
+class PieceHashes:
     """The sums of a text, from which the hash of any piece of it follows."""
 
     def __init__(self, letters: str) -> None:

@@ -17,6 +17,8 @@ from guard.model import (
     Certainty,
     Condition,
     EntryList,
+    Idea,
+    KnownPicture,
     Mentions,
     Mode,
     Outcome,
@@ -94,6 +96,10 @@ def _shape(condition: Condition) -> str:
     match condition:
         case AdapterFile(trusted=trusted):
             return f"adapter/{trusted}"
+        case Idea(idea=idea, certainty=certainty):
+            return f"idea/{idea}/{certainty}"
+        case KnownPicture(hash=name):
+            return f"hash/{name}"
         case Words() | Mentions():
             return f"{list_of(condition)}/{condition.certainty}/{condition.within}"
         case AllOf(all=parts):
@@ -106,12 +112,15 @@ def _shape(condition: Condition) -> str:
 def _about_lists(policy: Policy) -> Iterator[Issue]:
     used = {list_of(condition) for condition in conditions_of(policy.rules)}
     used |= {name for rule in policy.rules for name in rule.trusted_lists}
+    used |= {
+        leaf.hash for rule in policy.rules for leaf in leaves(rule.when) if isinstance(leaf, KnownPicture)
+    }
     for entries in policy.lists.values():
         if entries.name not in used:
             yield Issue(
                 IssueSeverity.WARNING, "unused-list", f"no rule uses list {entries.name!r}", entries.at
             )
-        if entries.kind != "digests":
+        if entries.kind not in ("digests", "hashes"):
             yield from _about_entries(entries)
 
 

@@ -48,6 +48,8 @@ class ListReader:
             entries = list(self._from_file(draft.file))
         if draft.kind == "digests" and not all(_DIGEST.fullmatch(entry.names[0]) for entry in entries):
             self._report.add(draft.at, f"list {self._name!r}: digests are 64 characters of 0-9 and a-f")
+        if draft.kind == "hashes" and not all(_DIGEST.fullmatch(entry.names[0]) for entry in entries):
+            self._report.add(draft.at, f"list {self._name!r}: hashes are 64 characters of 0-9 and a-f")
         if draft.kind == "patterns":
             self._check_patterns(entries)
         if len(entries) > MAX_LIST_ENTRIES:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from guard.consent import ConsentVerifier
 from guard.errors import BackendError, ConsentError
 from guard.faces import FACE_PROBABILITY, FaceBackend
+from guard.hashes import KnownPictures
 from guard.model import Face
 from guard.request import GuardRequest, Picture
 
@@ -21,11 +22,13 @@ class LazyPictures:
         faces: FaceBackend | None,
         consents: ConsentVerifier | None,
         clock: Callable[[], datetime],
+        hashes: Mapping[str, KnownPictures],
     ) -> None:
         self._request = request
         self._faces = faces
         self._consents = consents
         self._clock = clock
+        self._hashes = hashes
         self._probability: dict[int, float] = {}
 
     def face(self, index: int, condition: Face) -> bool:
@@ -35,6 +38,9 @@ class LazyPictures:
             found = self._faces.detect(self._request.pictures[index].pixels)
             self._probability[index] = max((face.probability for face in found), default=0.0)
         return self._probability[index] >= FACE_PROBABILITY[condition.certainty]
+
+    def known(self, index: int, hashes: str) -> bool:
+        return self._hashes[hashes].matches(self._request.pictures[index].pixels)
 
     def consented(self, index: int) -> bool:
         picture = self._request.pictures[index]

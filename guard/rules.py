@@ -14,6 +14,8 @@ from guard.model import (
     Condition,
     Consent,
     Face,
+    Idea,
+    KnownPicture,
     Leaf,
     Mentions,
     Role,
@@ -33,8 +35,24 @@ class PictureFacts(Protocol):
         """True where picture `index` has a face, with the certainty that `condition` asks for."""
         ...
 
+    def known(self, index: int, hashes: str) -> bool:
+        """True where picture `index` is a copy of one in the list `hashes`."""
+        ...
+
     def consented(self, index: int) -> bool:
         """True where a valid consent came with picture `index`."""
+        ...
+
+
+class TextIdeas(Protocol):
+    """What the texts of a request are about."""
+
+    def about(self, condition: Idea) -> tuple[int, ...]:
+        """Returns the numbers of the texts that are about an idea; raises `BackendError` where unknown."""
+        ...
+
+    def role(self, index: int) -> str:
+        """Returns the role of a text."""
         ...
 
 
@@ -73,6 +91,7 @@ class Facts:
     picture_roles: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()  # their digests
     digests: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by list
+    ideas: TextIdeas | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,10 @@ class View:
         trusted = self.facts.digests.get(leaf.trusted, frozenset())
         return [index for index, digest in enumerate(self.facts.adapters) if digest not in trusted]
 
+    def about(self, leaf: Idea) -> tuple[int, ...]:
+        """Returns the numbers of the texts that are about an idea; raises `BackendError` where unknown."""
+        return self.facts.ideas.about(leaf) if self.facts.ideas else ()
+
     def holds(self, condition: Condition) -> bool:
         """Returns whether `condition` holds. Raises `BackendError` where a picture check cannot run."""
         match condition:
@@ -116,6 +139,10 @@ class View:
                 return any(self.holds(part) for part in parts)
             case Face():
                 return self.picture is not None and self.facts.pictures.face(self.picture, condition)
+            case KnownPicture(hash=name):
+                return self.picture is not None and self.facts.pictures.known(self.picture, name)
+            case Idea():
+                return bool(self.about(condition))
             case AdapterFile():
                 return bool(self.unlisted(condition))
             case Consent():
@@ -131,6 +158,12 @@ class View:
                 found += [sighting.evidence for sighting in self.sightings(leaf)]
             elif isinstance(leaf, AdapterFile):
                 found += [Evidence(kind_of(leaf), "adapter", index) for index in self.unlisted(leaf)]
+            elif isinstance(leaf, Idea):
+                ideas = self.facts.ideas
+                found += [
+                    Evidence("idea", ideas.role(i) if ideas else "", i, leaf.certainty, entry=leaf.idea)
+                    for i in self.about(leaf)
+                ]
             elif self.picture is not None and self.holds(leaf):
                 role = self.facts.picture_roles[self.picture]
                 found.append(Evidence(kind_of(leaf), role, self.picture))
@@ -169,6 +202,8 @@ def _exempt(view: View, exemption: TextCondition, words: int) -> View:
 
 def kind_of(leaf: Leaf) -> str:
     """Returns the key by which a policy names the condition."""
+    if isinstance(leaf, KnownPicture):
+        return "hash"
     return type(leaf).__name__.lower().removesuffix("file")
 
 
@@ -181,6 +216,10 @@ def describe(condition: Condition) -> str:
             return "any of " + ", ".join(describe(part) for part in parts)
         case Face(face=value) | Consent(consent=value):
             return f"{kind_of(condition)}: {value}"
+        case KnownPicture(hash=name):
+            return f"hash: {name}"
+        case Idea(idea=idea, certainty=certainty):
+            return f"idea: {idea} ({certainty})"
         case AdapterFile(adapter=state, trusted=name):
             return f"adapter: {state} in {name}"
         case _:

@@ -106,10 +106,17 @@ def _run_case(test: CaseTest, rule: Rule, guard: Guard) -> TestResult:
 def _action(rule: Rule, case: Case, guard: Guard) -> str:
     """Returns the action that a rule takes on a case, or "allow"."""
     if isinstance(case, PictureCase):
-        guard = guard.with_backends(_ScriptedFaces(case.face), _ScriptedConsents(case.consent))
+        guard = _scripted(guard, case)
     request = _request(case, rule, guard)
     finding = guard.finding(rule, request, guard.facts(request))
     return finding.action.value if finding else "allow"
+
+
+def _scripted(guard: Guard, case: PictureCase) -> Guard:
+    """Returns a guard that sees in pictures what a test says."""
+    seen = _ScriptedPictures(case.hash == "listed")
+    other = guard.with_backends(_ScriptedFaces(case.face), _ScriptedConsents(case.consent))
+    return other.with_hashes(dict.fromkeys(guard.hash_lists, seen))
 
 
 def _request(case: Case, rule: Rule, guard: Guard) -> GuardRequest:
@@ -158,7 +165,7 @@ def _run_policy_test(test: CaseTest, guard: Guard) -> TestResult:
         return TestResult("", _name(test), False, "adapters are tested in rules", test.at)
     stage = Stage.PROMPT if isinstance(case, str) else Stage.REFERENCE
     if isinstance(case, PictureCase):
-        guard = guard.with_backends(_ScriptedFaces(case.face), _ScriptedConsents(case.consent))
+        guard = _scripted(guard, case)
     decision = guard.evaluate(_plain_request(case, stage))
     rules = ", ".join(finding.rule_id for finding in decision.findings)
     passed = decision.outcome.value == test.expect
@@ -171,6 +178,8 @@ def _run_policy_test(test: CaseTest, guard: Guard) -> TestResult:
 def _name(test: CaseTest) -> str:
     case = test.case
     match case:
+        case PictureCase(hash="listed"):
+            return f"{test.expect}: hash: listed"
         case PictureCase(face=face, consent=consent):
             return f"{test.expect}: face: {face}, consent: {consent}"
         case AdapterCase(adapter=adapter):
@@ -190,6 +199,16 @@ class _ScriptedFaces:
         if self.state == "unknown":
             raise BackendError("the detector could not run")
         return [FaceDetection((0.0, 0.0, 16.0, 16.0), 1.0)] if self.state == "present" else []
+
+
+@dataclass(frozen=True)
+class _ScriptedPictures:
+    """Knows a picture when a test says so."""
+
+    known: bool
+
+    def matches(self, pixels: NDArray[np.uint8]) -> bool:
+        return self.known
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,27 @@ from guard.language.words import (
     certainty,
     certainty_key,
     digest_list,
+    hash_list,
     pattern_list,
     people_list,
     within_key,
     word_list,
 )
-from guard.model import AdapterFile, AllOf, AnyOf, Condition, Consent, Face, Mentions, Pattern, Role, Words
-from guard.schema import Choice, Key, ListOf, Record, Shared, Spec, Word
+from guard.model import (
+    AdapterFile,
+    AllOf,
+    AnyOf,
+    Condition,
+    Consent,
+    Face,
+    Idea,
+    KnownPicture,
+    Mentions,
+    Pattern,
+    Role,
+    Words,
+)
+from guard.schema import Choice, Key, ListOf, Record, Shared, Spec, Text, Word
 
 _words = Record(
     "a `words` condition",
@@ -44,6 +58,24 @@ _pattern = Record(
         "certainty": certainty_key,
         "within": within_key,
     },
+)
+_idea = Record(
+    "an `idea` condition",
+    Idea,
+    {
+        "idea": Key(
+            Text("an idea", max_length=200),
+            "A text is about this: violence, self-harm, hate, harassment, sexual, illegal or shocking; a "
+            "text encoder takes any words.",
+            required=True,
+        ),
+        "certainty": Key(certainty, "How rarely it may be wrong; likely is the default."),
+    },
+)
+_known_picture = Record(
+    "a `hash` condition",
+    KnownPicture,
+    {"hash": Key(hash_list, "A picture is a copy of one whose PDQ hash is listed.", required=True)},
 )
 _face = Record(
     "a `face` condition",
@@ -94,7 +126,9 @@ CONDITION_GRAMMAR: Spec[Condition] = Choice[Condition](
         "words": _words,
         "mentions": _mentions,
         "pattern": _pattern,
+        "idea": _idea,
         "face": _face,
+        "hash": _known_picture,
         "consent": _consent,
         "adapter": _adapter,
     },

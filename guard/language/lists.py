@@ -8,7 +8,7 @@ from guard.errors import Location
 from guard.language.words import item
 from guard.schema import Key, ListOf, Record, Text, Word
 
-LIST_KINDS = ("people", "words", "patterns", "digests")
+LIST_KINDS = ("people", "words", "patterns", "digests", "hashes")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ LIST = Record(
         "kind": Key(
             Word("a kind of list", {kind: kind for kind in LIST_KINDS}),
             "people: names, in any order, misspelt; words: words and phrases; patterns: regular expressions "
-            "(RE2); digests: SHA-256.",
+            "(RE2); digests: SHA-256; hashes: PDQ hashes of pictures.",
             required=True,
         ),
         "items": Key(ListOf("entries", item), "The entries. In a words list, `behead*` matches any ending."),

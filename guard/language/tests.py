@@ -25,6 +25,16 @@ _picture = Record(
         ),
     },
 )
+
+
+def _known(at: Location, *, hash: str) -> PictureCase:
+    return PictureCase("none", at, hash=hash)
+
+
+_hash_state = Word("a state of a picture", {"listed": "listed", "unlisted": "unlisted"})
+_known_case = Record(
+    "a known picture", _known, {"hash": Key(_hash_state, "Whether it is in the lists.", required=True)}
+)
 _adapter_case = Record(
     "an adapter",
     AdapterCase,
@@ -36,7 +46,9 @@ _adapter_case = Record(
         )
     },
 )
-_described: Spec[Case] = Choice[Case]("a case", {"face": _picture, "adapter": _adapter_case})
+_described: Spec[Case] = Choice[Case](
+    "a case", {"face": _picture, "hash": _known_case, "adapter": _adapter_case}
+)
 _case: Spec[Case] = Either[Case](scalar=Text("a text to test"), mapping=_described)
 
 

@@ -17,6 +17,7 @@ def identifier(what: str) -> Text:
 people_list = Reference("people", identifier("the name of a people list"))
 digest_list = Reference("digests", identifier("the name of a list of digests"))
 word_list = Reference("words", identifier("the name of a word list"))
+hash_list = Reference("hashes", identifier("the name of a list of picture hashes"))
 pattern_list = Reference("patterns", identifier("the name of a list of patterns"))
 reason = Registered(
     Text("a reason code", r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*", 80),

@@ -44,6 +44,23 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class Idea:
+    """Holds where a text is about an idea, as a classifier or a text encoder sees it."""
+
+    idea: str
+    at: Location
+    certainty: Certainty = Certainty.LIKELY
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPicture:
+    """Holds for a picture that is a copy of one in a list of hashes."""
+
+    hash: str  # name of the list
+    at: Location
+
+
+@dataclass(frozen=True, slots=True)
 class Face:
     """Holds for a picture in which a face was detected."""
 
@@ -86,8 +103,8 @@ class AnyOf:
 
 
 TextCondition = Words | Mentions | Pattern
-PictureCondition = Face | Consent
-Leaf = Words | Mentions | Pattern | Face | Consent | AdapterFile
+PictureCondition = Face | Consent | KnownPicture
+Leaf = Words | Mentions | Pattern | Idea | Face | Consent | KnownPicture | AdapterFile
 Condition = Leaf | AllOf | AnyOf
 
 

@@ -9,11 +9,15 @@ from guard.errors import Location
 
 @dataclass(frozen=True, slots=True)
 class PictureCase:
-    """The picture of a test, described: `face` present, none, unknown; `consent` valid, none, expired."""
+    """The picture of a test, described.
+
+    `face` is present, none or unknown; `consent` valid, none or expired; `hash` listed or unlisted.
+    """
 
     face: str
     at: Location
     consent: str = "none"
+    hash: str = "unlisted"
 
 
 @dataclass(frozen=True, slots=True)
