@@ -17,6 +17,7 @@ from guard.consent import ConsentVerifier
 from guard.decision import Decision, Evidence, Finding, NearMiss
 from guard.errors import BackendError, PolicyViolation
 from guard.faces import FaceBackend
+from guard.guesses import FamilyNames, Guess
 from guard.hashes import HashIndex, KnownPictures
 from guard.ideas import IdeaBackend, LazyIdeas, embedded_ideas
 from guard.guesses import FamilyNames, Guess
@@ -24,6 +25,7 @@ from guard.loader import conditions_of
 from guard.model import (
     Certainty,
     POINTS,
+    Certainty,
     EntryList,
     Face,
     Idea,

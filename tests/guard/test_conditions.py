@@ -126,3 +126,28 @@ def held_out(text: str) -> bool:
     from hashlib import sha256
 
     return sha256(text.encode()).digest()[0] % 2 == 1
+
+
+GUESSES = POLICY.replace("- mentions: people", "- {mentions: people, certainty: possible}")
+
+
+@pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        ("press photo of Klobuchar", "family name alone"),
+        ("press photo of senator Klobuchr", "family name alone + 1 typing error"),
+        ("press photo of KI0buchar", "family name alone"),
+    ],
+)
+def test_possible_finds_more_than_likely(guard: Guard, text: str, view: str) -> None:
+    assert guard.evaluate(prompt(text)).allowed
+    (finding,) = guard_of(parse_policy(GUESSES)).evaluate(prompt(text)).findings
+    assert view in {evidence.view for evidence in finding.evidence}
+    assert "possible" in {evidence.certainty for evidence in finding.evidence}
+
+
+@pytest.mark.parametrize(
+    "text", ["press photo of a young man", "press photo of reed by a lake", "press photo of a club in charge"]
+)
+def test_possible_does_not_guess_at_everyday_words_and_short_names(text: str) -> None:
+    assert guard_of(parse_policy(GUESSES)).evaluate(prompt(text)).allowed
