@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from generator import (
 )
 from generator.digests import file_digest
 from generator.errors import LoadError
+from generator.hosted import Credentials, HostedGenerator, api_for
 from generator.sign import SignedMedia, UnsignedMedia
 from generator.stages import CancelRequested, Progress
 from generator.systems import system_for_pipeline
@@ -48,32 +50,53 @@ NOTES = ("remixed_from", "edited_from", "extended_from", "seed_drawn")
 log = logging.getLogger(__name__)
 
 
-def build_generator(services: Services, folder: Path, guard: Guard | None = None) -> SafeGenerator:
+Generator = SafeGenerator | HostedGenerator
+"""What makes a job's medium: on this machine, or at a provider."""
+
+
+def build_generator(services: Services, folder: Path, guard: Guard | None = None) -> Generator:
     """The system with its guard, mark and signature; without `guard`, one that records what it decides.
 
     Raises `ConfigurationError`.
     """
     settings = services.settings
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
     rings = keys.rings(settings)
+    given: dict[str, Any] = {
+        "ring": rings[0],
+        "detector": Detector(rings),
+        "signing_key": keys.signing_key(settings),
+        "trust": keys.trust(settings),
+        "folder": folder,
+        "clock": services.clock,
+        "randbelow": keys.randbelow(settings),
+        "limits": media_limits(settings),
+        "guard": guard or follow_policy(settings, clock=services.clock, record=True).current,
+        "prompt_key": keys.prompt_key(settings),
+        "read": reference_reader(build_inspector(settings)),
+    }
+    spec = system_spec(settings.model)
     try:
-        system = load_system(settings.model, device=settings.device, dtype=_dtype(settings))
+        return _hosted(settings, spec, given) if spec.provider else _local(settings, given)
     except LoadError as error:
         raise ConfigurationError(f"ASSAY_MODEL={settings.model}: {error}") from error
-    return SafeGenerator(
-        ring=rings[0],
-        detector=Detector(rings),
-        signing_key=keys.signing_key(settings),
-        trust=keys.trust(settings),
-        folder=folder,
-        clock=services.clock,
-        randbelow=keys.randbelow(settings),
-        limits=media_limits(settings),
-        system=system,
-        guard=guard or follow_policy(settings, clock=services.clock, record=True).current,
-        prompt_key=keys.prompt_key(settings),
-        read=reference_reader(build_inspector(settings)),
+
+
+def _local(settings: Settings, given: dict[str, Any]) -> SafeGenerator:
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    system = load_system(settings.model, device=settings.device, dtype=_dtype(settings))
+    return SafeGenerator(system=system, **given)
+
+
+def _hosted(settings: Settings, spec: SystemSpec, given: dict[str, Any]) -> HostedGenerator:
+    credentials = Credentials(settings.hosted_key, settings.hosted_secret)
+    api = api_for(spec, credentials, sleep=time.sleep, now=time.time, base=settings.hosted_url)
+    return HostedGenerator(
+        api=api,
+        sleep=time.sleep,
+        clock_seconds=time.monotonic,
+        max_dollars=settings.hosted_max_dollars or None,
+        **given,
     )
 
 
@@ -109,7 +132,7 @@ class Producer:
     """Runs jobs on one loaded system."""
 
     services: Services
-    generator: SafeGenerator
+    generator: Generator
     policies: PolicyFollower | None = None
 
     @classmethod

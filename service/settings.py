@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -41,6 +41,14 @@ class Settings:
     model: str = "assay-tiny"
     """Name of the embedded system, or the folder of a diffusers pipeline."""
     device: str = "cpu"
+    hosted_key: str = field(default="", repr=False)
+    """Key for the provider, where `model` names a hosted system."""
+    hosted_secret: str = field(default="", repr=False)
+    """Second half of the key, for providers that have one (Kling)."""
+    hosted_url: str = ""
+    """Address of the provider; empty means its own. For gateways that speak the same API."""
+    hosted_max_dollars: float = 0.0
+    """The highest list price of one result of a hosted system; 0 means no limit."""
     policy: Path | None = None
     """Policy file or signed bundle, reread when it changes; empty means the shipped default policy."""
     policy_issuers: Path | None = None
@@ -129,7 +137,7 @@ class Settings:
         Raises `ConfigurationError` that lists every unknown variable and every unusable value.
         """
         kinds = get_type_hints(cls)
-        known = {PREFIX + field.name.upper(): field.name for field in fields(cls)}
+        known = {PREFIX + one.name.upper(): one.name for one in fields(cls)}
         values: dict[str, Any] = {"home": Path(platformdirs.user_data_dir("assay", appauthor=False))}
         faults = []
         for variable in sorted(name for name in environ if name.startswith(PREFIX)):
