@@ -94,19 +94,29 @@ class Detector:
         return self.detect_in(accumulate(frames))
 
     def detect_in(self, maps: Maps) -> Detection:
-        """As `detect`, from the maps of a medium or of a part of one."""
-        best = self._examine(maps, self._aligned)
-        if best is None or best.log10_p > LOG10_P_DETECTED:
-            best = min(filter(None, (best, self._examine(maps, self._searched))), key=_log10_p, default=None)
+        """As `detect`, from the maps of a medium or of a part of one.
+
+        A clip has four stages, in this order: the picture as it stands, over all frames and over the opening
+        ones, then a search over each. A picture has two. Each may spend its share of the false-positive
+        probability, whatever the others found; the first that detects ends the examination.
+        """
+        views = [maps] if maps.opening is None else [maps, maps.opening]
+        stages = [(view, propose) for propose in (self._aligned, self._searched) for view in views]
+        best: _Candidate | None = None
+        for view, propose in stages:
+            found = self._examine(view, propose, share=1 / len(stages))
+            best = min(filter(None, (best, found)), key=_log10_p, default=None)
+            if best is not None and best.log10_p <= LOG10_P_DETECTED:
+                break
         return _verdict(best, maps.frames)
 
-    def _examine(self, maps: Maps, propose: Callable[[Maps, KeyRing], list[Fit]]) -> _Candidate | None:
-        """Read every sub-key at the geometries that `propose` gives for each ring. Each of the two stages
-        may spend half of the false-positive probability, whatever the other found.
-        """
+    def _examine(
+        self, maps: Maps, propose: Callable[[Maps, KeyRing], list[Fit]], *, share: float
+    ) -> _Candidate | None:
+        """Read every sub-key at the geometries that `propose` gives for each ring."""
         proposals = [(ring, fit) for ring in self._rings for fit in propose(maps, ring)]
         tests = sum(ring.subkeys for ring, _ in proposals)
-        multiplicity = log10_multiplicity(tests, share=0.5)
+        multiplicity = log10_multiplicity(tests, share=share)
         reader = ChipReader.of(maps)
         candidates = [self._read(reader, ring, fit, multiplicity) for ring, fit in proposals]
         return min(filter(None, candidates), key=_log10_p, default=None)

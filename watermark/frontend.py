@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -19,10 +19,12 @@ from watermark.errors import DetectionError
 from watermark.geometry import Matrix, work_scaling
 from watermark.layout import CHROMA, LUMA, Channel, raised_cosine
 from watermark.limits import MIN_SIDE
+from watermark.whitening import locally_whitened
 
 WORK_SHORT_SIDE = 256  # samples
 MAX_ASPECT = 4  # wider pictures, which no writer marks, are examined around their centre
 THIN_AFTER = 24  # frames
+OPENING = 3  # frames: what an encoder draws afresh, before it moves the mark along with the picture
 _NORMALISING_WINDOW = 13  # samples
 _REGRESSION_WINDOW = 21  # samples
 _RIDGE = 0.05
@@ -34,7 +36,7 @@ Plane = NDArray[np.float32]
 @dataclass(frozen=True)
 class Maps:
     """Summed maps of a medium: `luma` and `chroma`, float32 [h, w], of pictures of `height` x `width`
-    pixels.
+    pixels; `opening` those of its first frames alone, for clips that have more.
     """
 
     luma: Plane
@@ -42,6 +44,7 @@ class Maps:
     height: int
     width: int
     frames: int
+    opening: Maps | None = None
 
     @property
     def to_work(self) -> Matrix:
@@ -54,7 +57,14 @@ class Maps:
         return to_work
 
     def plane(self, channel: Channel) -> Plane:
-        return self.luma if channel is LUMA else self.chroma
+        """What the detector looks at: luma with its local spectra evened out, chroma as it is, in which that
+        finds nothing more to even out (measured).
+        """
+        return self._white_luma if channel is LUMA else self.chroma
+
+    @cached_property
+    def _white_luma(self) -> Plane:
+        return locally_whitened(self.luma)
 
 
 def analyse(frame: NDArray[np.uint8]) -> tuple[Plane, Plane]:
@@ -78,6 +88,7 @@ def accumulate(frames: Iterable[NDArray[np.uint8]]) -> Maps:
     frames cost 60 reads, ten minutes at 24 per second 225.
     """
     total: tuple[Plane, Plane] | None = None
+    opening: tuple[Plane, Plane] | None = None
     shape: tuple[int, ...] = ()
     count = 0
     for index, frame in enumerate(frames):
@@ -88,9 +99,12 @@ def accumulate(frames: Iterable[NDArray[np.uint8]]) -> Maps:
         maps = analyse(frame)
         total = maps if total is None else (total[0] + maps[0], total[1] + maps[1])
         count += 1
+        opening = total if count == OPENING else opening
     if total is None:
         raise DetectionError("there are no frames to examine")
-    return Maps(total[0], total[1], shape[0], shape[1], count)
+    height, width = shape[:2]
+    first = Maps(*opening, height, width, OPENING) if opening is not None and count > OPENING else None
+    return Maps(*total, height, width, count, first)
 
 
 def _check(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> None:

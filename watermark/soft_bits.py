@@ -17,6 +17,7 @@ from watermark.layout import CHANNELS, SHORT_SIDE, TORUS, Channel, Chips, band_p
 _EVENING_BINS = 15  # bins over which the power spectrum is averaged
 _LEAST_POWER = 1e-3  # of its maximum
 _BORDER = 1.0  # samples: chips nearer to the edge of the map are left out
+_SILENT = 1e-3  # rms of a map in which there is rounding alone, such as the chroma of a grey picture
 _TURNED = -3.0  # deviations: a pilot that answers so far below zero was turned over, as some hue changes do
 Values = NDArray[np.float32]
 
@@ -43,6 +44,7 @@ class ChipReader:
     """
 
     spectra: tuple[NDArray[np.complexfloating], ...]
+    silent: tuple[bool, ...]
     shape: tuple[int, int]
     to_work: Matrix
 
@@ -51,16 +53,22 @@ class ChipReader:
         """Prepare the maps: one Fourier transform each, whatever the number of geometries."""
         height, width = maps.luma.shape
         spectra = tuple(_evened(fft.rfft2(maps.plane(channel))) for channel in CHANNELS)
-        return ChipReader(spectra, (height, width), maps.to_work)
+        silent = tuple(
+            float(np.sqrt(np.mean(np.square(plane)))) < _SILENT for plane in (maps.luma, maps.chroma)
+        )
+        return ChipReader(spectra, silent, (height, width), maps.to_work)
 
     def read(self, canonical_to_pixels: Matrix, strengths: NDArray[np.floating]) -> tuple[ChipValues, ...]:
         """The visible chips of both channels, weighted by how strongly the pilot answers in each."""
         to_work = self.to_work @ canonical_to_pixels
         channels = []
-        for channel, spectrum, strength in zip(CHANNELS, self.spectra, strengths, strict=True):
+        channel_facts = zip(CHANNELS, self.spectra, self.silent, strengths, strict=True)
+        for channel, spectrum, silent, strength in channel_facts:
             places, values = _sample(self._matched(spectrum, to_work, channel), to_work, channel)
             deviation = float(np.sqrt(np.mean(values**2))) if len(values) else 1.0
-            weight = _weight(float(strength)) / (deviation * np.sqrt(max(len(values), 1)) + 1e-12)
+            weight = (0.0 if silent else _weight(float(strength))) / (
+                deviation * np.sqrt(max(len(values), 1)) + 1e-12
+            )
             channels.append(ChipValues(places, values * np.float32(weight)))
         return tuple(channels)
 

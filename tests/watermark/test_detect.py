@@ -149,3 +149,32 @@ def test_a_detector_needs_a_ring() -> None:
 @pytest.mark.parametrize("shape", [(16, 16), (40, 1200), (700, 90), (256, 256)])
 def test_odd_shapes_and_flat_pictures_are_examined(shape: tuple[int, int], detector: Detector) -> None:
     assert not detector.detect([np.full((*shape, 3), 90, np.uint8)]).found
+
+
+def test_hue_turned_over_is_read(marked_photo: Frame, detector: Detector) -> None:
+    """A quarter turn of hue reverses blue difference in many pictures: the pilot says so."""
+    hsv = cv2.cvtColor(marked_photo, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(int) + 45) % 180
+    assert detector.detect([np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)]).media_id == MEDIA_ID
+
+
+def test_a_stretched_picture_is_found(marked_photo: Frame, detector: Detector) -> None:
+    wide = np.asarray(cv2.resize(marked_photo, (563, 512), interpolation=cv2.INTER_CUBIC), np.uint8)
+    found = detector.detect([wide])
+    assert found.media_id == MEDIA_ID
+    assert found.geometry is not None
+    assert found.geometry.canonical_to_pixels[0, 0] == pytest.approx(563 / 64, rel=0.01)
+
+
+def test_the_first_frames_of_a_pan_are_read(marked_clip: Frame, detector: Detector, tmp_path: Path) -> None:
+    """Motion compensation drags the mark along with the picture; only what an encoder draws afresh has it
+    where it was written.
+    """
+    path = tmp_path / "pan.mp4"
+    write_video(path, marked_clip, fps=24, crf=28, preset="veryfast")
+    assert detector.detect(open_media(path).frames()).media_id == MEDIA_ID
+
+
+def test_a_grey_picture_is_judged_by_luma_alone(marked_photo: Frame, detector: Detector) -> None:
+    grey = np.asarray(cv2.cvtColor(marked_photo, cv2.COLOR_RGB2GRAY), np.uint8)
+    assert detector.detect([np.repeat(grey[..., None], 3, axis=2)]).media_id == MEDIA_ID
