@@ -20,10 +20,8 @@ from guard.faces import FaceBackend
 from guard.guesses import FamilyNames, Guess
 from guard.hashes import HashIndex, KnownPictures
 from guard.ideas import IdeaBackend, LazyIdeas, embedded_ideas
-from guard.guesses import FamilyNames, Guess
 from guard.loader import conditions_of
 from guard.model import (
-    Certainty,
     POINTS,
     Certainty,
     EntryList,
