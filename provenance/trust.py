@@ -1,8 +1,7 @@
 """Trust anchors, with what each list may vouch for kept apart.
 
-The C2PA library takes a `trust_kind` for each list but lets any of them vouch for a claim signature. So every
-list has its own URI here, an authority that is in two lists is passed once, in the claim list, and only an
-answer that names the claim list counts as trusted.
+The C2PA library takes a `trust_kind` for each list but lets any of them vouch for any signature. Its answer
+is therefore rechecked against the one list that counts (chain.py).
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from provenance.errors import TrustError
 
 CLAIM_URI: Final = "urn:assay:trust:claim"
 TSA_URI: Final = "urn:assay:trust:tsa"
+CAWG_URI: Final = "urn:assay:trust:cawg"
 BUNDLED_ON: Final = date(2026, 8, 21)
 """Day of the snapshot in `trust_lists/`."""
 MAX_LIST_BYTES: Final = 4 << 20
@@ -30,14 +30,15 @@ MAX_LIST_BYTES: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class TrustAnchors:
-    """Authorities that may sign claims, and authorities that may sign time-stamps; DER certificates.
+    """Authorities that may sign claims, time-stamps, and identity assertions (CAWG); DER certificates.
 
-    The two never overlap in effect. With `TrustAnchors()` nothing is trusted: intact manifests read back
-    `valid`.
+    One list never vouches for another's signatures. With `TrustAnchors()` nothing is trusted: intact
+    manifests read back `valid`.
     """
 
     claim: tuple[bytes, ...] = ()
     tsa: tuple[bytes, ...] = ()
+    cawg: tuple[bytes, ...] = ()
 
     @staticmethod
     def bundled() -> TrustAnchors:
@@ -68,10 +69,19 @@ class TrustAnchors:
         """These anchors and the authorities in `pem` as time-stamp signers."""
         return replace(self, tsa=_merged(self.tsa, _parse(pem, "TSA root")))
 
+    def with_cawg_root(self, pem: bytes) -> TrustAnchors:
+        """These anchors and the authorities in `pem` as signers of identity assertions."""
+        return replace(self, cawg=_merged(self.cawg, _parse(pem, "CAWG root")))
+
     def as_settings(self) -> list[dict[str, str]]:
         """The `trust.anchors` setting of the C2PA library."""
         stamps = [der for der in self.tsa if der not in set(self.claim)]
-        lists = (("manifest", CLAIM_URI, self.claim), ("tsa", TSA_URI, stamps))
+        names = [der for der in self.cawg if der not in {*self.claim, *stamps}]
+        lists = (
+            ("manifest", CLAIM_URI, self.claim),
+            ("tsa", TSA_URI, stamps),
+            ("cawg", CAWG_URI, names),
+        )
         return [
             {"trust_anchors": _pem(ders), "trust_uri": uri, "trust_kind": kind}
             for kind, uri, ders in lists
@@ -81,13 +91,15 @@ class TrustAnchors:
     def describe(self) -> list[Anchor]:
         """Every anchor in plain values, for a doctor or a listing."""
         return [
-            _describe(der, use) for use, ders in (("claim", self.claim), ("tsa", self.tsa)) for der in ders
+            _describe(der, use)
+            for use, ders in (("claim", self.claim), ("tsa", self.tsa), ("cawg", self.cawg))
+            for der in ders
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """One authority: what it may vouch for ("claim" or "tsa"), its name, last day and SHA-256
+    """One authority: what it may vouch for ("claim", "tsa" or "cawg"), its name, last day and SHA-256
     (hexadecimal)."""
 
     use: str

@@ -153,6 +153,15 @@ def test_a_stamp_server_in_both_lists_still_stamps(stamped: Signed, stamps: Stam
     assert read_manifest(stamped.path, both).state is C2paState.TRUSTED
 
 
+def test_a_claim_authority_cannot_vouch_for_stamps(stamped: Signed, stamps: StampServer) -> None:
+    """The library itself answers Trusted here."""
+    _wait_for_expiry(stamped.root)
+    claims = TrustAnchors().with_claim_root(stamped.root).with_claim_root(stamps.root)
+    report = read_manifest(stamped.path, claims)
+    assert (report.state, report.signer) == (C2paState.INVALID, None)
+    assert "signingCredential.expired" in {failure.code for failure in report.failures}
+
+
 def test_a_stamp_server_that_does_not_answer_leaves_nothing(
     tmp_path: Path, media: dict[str, Path], facts: ManifestFacts, key: SigningKey
 ) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
+import c2pa
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from provenance import (
     C2paState,
@@ -14,10 +18,13 @@ from provenance import (
     SigningKey,
     TrustAnchors,
     TrustError,
+    create_dev_authority,
     read_manifest,
     sdk,
     sign_asset,
 )
+from provenance.chain import chains_of, ends_in
+from provenance.read import read_with_store
 from provenance.trust import BUNDLED_ON
 
 
@@ -59,6 +66,44 @@ def test_a_time_stamp_authority_cannot_vouch_for_claims(signed: Path, authority:
     assert report.state is C2paState.VALID
     assert report.signer is None
     assert [failure.code for failure in report.failures] == ["signingCredential.untrusted"]
+
+
+def test_an_identity_authority_cannot_vouch_for_claims(signed: Path, authority: DevAuthority) -> None:
+    """The library itself answers Trusted here too."""
+    root = authority.root.read_bytes()
+    report = read_manifest(signed, TrustAnchors.bundled().with_cawg_root(root))
+    assert (report.state, report.signer) == (C2paState.VALID, None)
+
+
+def test_the_library_alone_takes_any_list(signed: Path, authority: DevAuthority) -> None:
+    """Without this the two tests above could not fail."""
+    root = authority.root.read_bytes()
+    for trust in (TrustAnchors().with_tsa_root(root), TrustAnchors().with_cawg_root(root)):
+        context = sdk.context(sdk.reader_settings(trust))
+        with signed.open("rb") as file, c2pa.Reader(None, file, context=context) as reader:
+            assert json.loads(reader.json())["validation_state"] == "Trusted"
+
+
+def test_the_chain_inside_the_manifest_is_checked_link_by_link(signed: Path, authority: DevAuthority) -> None:
+    back = read_with_store(signed, TrustAnchors())
+    chains = chains_of(back.manifest, back.report.label)
+    root = x509.load_pem_x509_certificate(authority.root.read_bytes()).public_bytes(Encoding.DER)
+    other = create_dev_authority(signed.parent / "other", now=datetime.now(UTC))
+    same_name = x509.load_pem_x509_certificate(other.root.read_bytes()).public_bytes(Encoding.DER)
+    assert len(chains.signer) == 2
+    assert ends_in(chains.signer, [root])
+    assert ends_in(chains.signer[:1], [root])  # the root may be left out
+    assert not ends_in(chains.signer, [same_name])  # the same subject, another key
+    assert not ends_in((), [root])
+    assert not ends_in(chains.signer, [])
+    leaf_as_issuer = (chains.signer[0], chains.signer[0], chains.signer[1])
+    assert not ends_in(leaf_as_issuer, [root][:0])
+
+
+def test_a_manifest_store_that_cannot_be_parsed_has_no_chain(signed: Path) -> None:
+    back = read_with_store(signed, TrustAnchors())
+    for store in (b"", b"\0" * 64, back.manifest[:200], back.manifest * 2):
+        assert chains_of(store, "none").signer == ()
 
 
 def test_an_authority_in_both_lists_vouches_for_claims(signed: Path, authority: DevAuthority) -> None:
