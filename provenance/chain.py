@@ -125,7 +125,7 @@ def _stamp(unprotected: dict[Any, Any]) -> Chain:
     if holder is None:
         return ()
     token = bytes(holder["tstTokens"][0]["val"])
-    bare = token[_content_start(token) :][:1] == b"\x06"  # a message starts with its type, a response does not
+    bare = token[_content_start(token) :][:1] == b"\x06"  # a message starts with its type
     message = cms.ContentInfo.load(token) if bare else tsp.TimeStampResp.load(token)["time_stamp_token"]
     held = list(message["content"]["certificates"])[:MAX_CERTIFICATES]
     return tuple(x509.load_der_x509_certificate(item.chosen.dump()) for item in held)
