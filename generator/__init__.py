@@ -6,6 +6,7 @@
     trust=trust, ...) released = safe.generate(Request(prompt="a red balloon"), media_id, register=register)
 """
 
+from generator.admit import Hear
 from generator.errors import (
     BindingError,
     Cancelled,
@@ -37,6 +38,7 @@ __all__ = [
     "CancelRequested",
     "Cancelled",
     "GeneratorError",
+    "Hear",
     "Issuer",
     "LeakError",
     "LoadError",

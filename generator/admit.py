@@ -11,11 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from generator.errors import RequestError
 from generator.references import ReadReference, ReferenceFrames, read_references
 from generator.request import MAX_SEED, Request
 from generator.stages import Seal, require_seal
 from generator.systems import SystemSpec
 from guard import Decision, Guard, GuardRequest, Picture, Stage, Text
+from watermark import Sound
 
 _SEAL: Final = Seal()
 OUTPUT_PICTURES: Final = 8
@@ -37,30 +39,45 @@ class Allowed:
         require_seal(seal, _SEAL, "Allowed")
 
 
+Hear = Callable[[Sound], str]
+"""`hear(sound)`: the words that are spoken in it, for the rules about texts. A speech recogniser of the
+operator's choice: none is shipped."""
+
+
 def admit(
-    request: Request, spec: SystemSpec, guard: Guard, *, read: ReadReference, randbelow: Callable[[int], int]
+    request: Request,
+    spec: SystemSpec,
+    guard: Guard,
+    *,
+    read: ReadReference,
+    randbelow: Callable[[int], int],
+    hear: Hear | None = None,
 ) -> Allowed:
     """Put every text and picture of `request` before the guard, then check it against the system's row.
 
-    Raises `PolicyViolation` when the policy refuses, `RequestError` when the system cannot run it,
-    `MediaError` when a reference cannot be read.
+    Raises `PolicyViolation` when the policy refuses, `RequestError` when the system cannot run it or there is
+    a sound and nobody to hear it, `MediaError` when a reference cannot be read.
     """
     complete = spec.complete(request)
     references = read_references(complete, read)
-    decisions = tuple(guard.enforce(asked) for asked in guard_requests(complete, references))
+    decisions = tuple(guard.enforce(asked) for asked in guard_requests(complete, references, hear))
     spec.check_references(complete)
     if complete.seed is None:
         complete = complete.with_seed(randbelow(MAX_SEED))
     return Allowed(request=complete, decisions=decisions, references=references, seal=_SEAL)
 
 
-def guard_requests(request: Request, references: tuple[ReferenceFrames, ...]) -> tuple[GuardRequest, ...]:
-    """What the guard reads of a request: its texts, and every frame of a reference that the model would get.
+def guard_requests(
+    request: Request, references: tuple[ReferenceFrames, ...], hear: Hear | None = None
+) -> tuple[GuardRequest, ...]:
+    """What the guard reads of a request: its texts, every frame of a reference that the model would get, and
+    what is said in the sounds.
 
     Never empty: a `Request` has a prompt or a reference.
     """
     texts = [Text("prompt", request.prompt), Text("negative_prompt", request.negative_prompt)]
     texts += [Text("reference_title", given.reference.title) for given in references]
+    texts += [Text("reference_speech", _heard(given, hear)) for given in references if given.sound]
     pictures = tuple(
         Picture("reference", frame, given.sha256, given.reference.consents)
         for given in references
@@ -73,6 +90,15 @@ def guard_requests(request: Request, references: tuple[ReferenceFrames, ...]) ->
         for stage, seen_texts, seen_pictures in asked
         if seen_texts or seen_pictures
     )
+
+
+def _heard(given: ReferenceFrames, hear: Hear | None) -> str:
+    if hear is None or given.sound is None:
+        raise RequestError(
+            f"references: {given.reference.title} is a sound, and nothing here can hear what is said in it; "
+            "leave it out, or have the operator set up a speech recogniser"
+        )
+    return hear(given.sound)
 
 
 def enforce_output(frames: NDArray[np.uint8], request: Request, guard: Guard) -> Decision:

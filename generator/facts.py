@@ -24,15 +24,18 @@ PRODUCT: Final = "assay"
 
 
 def made_here(
-    screened: ScreenedFrames, system: System, media_id: MediaId, *, prompt_key: bytes, now: datetime
+    screened: ScreenedFrames,
+    system: System,
+    media_id: MediaId,
+    *,
+    inputs: tuple[Input, ...],
+    prompt_key: bytes,
+    now: datetime,
 ) -> ManifestFacts:
     """The facts of a generated file: model, policy, digests of prompt and parameters, references as
     inputs."""
     allowed = screened.marked.allowed
     request, wanted = allowed.request, allowed.request.format or MediaFormat.MP4
-    inputs = tuple(
-        Input(given.reference.path, given.mime, given.reference.title) for given in allowed.references
-    )
     clip_ms = (
         round(1000 * (request.frames or 1) / request.fps)
         if request.fps and wanted.kind is MediaKind.VIDEO

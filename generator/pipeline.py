@@ -16,11 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from generator.admit import Allowed, admit
+from generator.admit import Allowed, Hear, admit
 from generator.confirm import MarkedMedia, confirm
 from generator.encode import encode
 from generator.errors import SelfCheckError
 from generator.facts import made_here
+from generator.inputs import inputs_of
 from generator.load import System
 from generator.quality import QualityRules
 from generator.references import ReadReference, reader
@@ -66,6 +67,7 @@ class SafeGenerator(Issuer):
     prompt_key: bytes
     quality: QualityRules = field(default_factory=QualityRules)
     read: ReadReference | None = None
+    hear: Hear | None = None
 
     def generate(
         self,
@@ -86,7 +88,14 @@ class SafeGenerator(Issuer):
             allowed = self.admit(request)
             screened, marked = self._make(allowed, media_id, work, progress, cancelled)
             progress("sign", 0.0)
-            facts = made_here(screened, self.system, media_id, prompt_key=self.prompt_key, now=self.clock())
+            facts = made_here(
+                screened,
+                self.system,
+                media_id,
+                inputs=inputs_of(allowed.references, self.detector),
+                prompt_key=self.prompt_key,
+                now=self.clock(),
+            )
             signed = sign(
                 marked,
                 facts,
@@ -101,7 +110,9 @@ class SafeGenerator(Issuer):
     def admit(self, request: Request) -> Allowed:
         """The guard's answer alone: what a service asks before it takes a job."""
         read = self.read or reader(self.limits)
-        return admit(request, self.system.spec, self.guard, read=read, randbelow=self.randbelow)
+        return admit(
+            request, self.system.spec, self.guard, read=read, randbelow=self.randbelow, hear=self.hear
+        )
 
     def _make(
         self, allowed: Allowed, media_id: MediaId, work: Path, progress: Progress, cancelled: CancelRequested

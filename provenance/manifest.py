@@ -77,12 +77,14 @@ class PolicyRef:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file that went in. Its own manifest, where it has one, is kept and validated as ingredient."""
+    """A file that went in. Its own manifest, where it has one, is kept and validated as ingredient; `mark` is
+    the id of our mark that was read in it."""
 
     path: Path
     mime: str
     title: str = "reference"
     role: Role = Role.REFERENCE
+    mark: MediaId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,5 +271,7 @@ def _record(facts: ManifestFacts) -> Json:
         "policy": policy,
         "decision": facts.decision_id,
         "digests": dict(sorted(facts.digests.items())) or None,
+        "input_marks": {f"input{i}": item.mark.hex for i, item in enumerate(facts.inputs) if item.mark}
+        or None,
     }
     return {key: value for key, value in stated.items() if value is not None}

@@ -18,13 +18,14 @@ from typing import Final
 
 import numpy as np
 
-from generator.admit import OUTPUT_PICTURES, Allowed, admit, enforce_output
+from generator.admit import OUTPUT_PICTURES, Allowed, Hear, admit, enforce_output
 from generator.confirm import MarkedMedia
 from generator.digests import file_digest, parameters_digest, prompt_digest
 from generator.errors import Cancelled, RequestError
 from generator.facts import PRODUCT, policy_ref, sound_algs
 from generator.hosted.adapter import Answer, Asked, Cost, HostedApi, State
 from generator.hosted.errors import HostedError, HostedTimeoutError
+from generator.inputs import inputs_of
 from generator.mark_media import MediaMarker, Told
 from generator.quality import QualityRules, check_quality
 from generator.references import ReadReference, reader
@@ -55,6 +56,7 @@ class HostedGenerator(MediaMarker):
     clock_seconds: Callable[[], float]
     quality: QualityRules = field(default_factory=QualityRules)
     read: ReadReference | None = None
+    hear: Hear | None = None
     poll_seconds: float = 5.0
     deadline: float = 1_800.0
     max_dollars: float | None = None
@@ -94,7 +96,9 @@ class HostedGenerator(MediaMarker):
     def admit(self, request: Request) -> Allowed:
         """The guard's answer and the price, before anything is sent."""
         read = self.read or reader(self.limits)
-        allowed = admit(request, self.api.spec, self.guard, read=read, randbelow=self.randbelow)
+        allowed = admit(
+            request, self.api.spec, self.guard, read=read, randbelow=self.randbelow, hear=self.hear
+        )
         price = self.cost(allowed.request).dollars
         if self.max_dollars is not None and price > self.max_dollars:
             raise RequestError(
@@ -144,9 +148,6 @@ class HostedGenerator(MediaMarker):
         in.
         """
         request, spec = allowed.request, self.api.spec
-        inputs = tuple(
-            Input(given.reference.path, given.mime, given.reference.title) for given in allowed.references
-        )
         return ManifestFacts(
             title=request.title or f"{marked.mark.media_id.hex}.mp4",
             mime=marked.mime,
@@ -162,7 +163,7 @@ class HostedGenerator(MediaMarker):
                 "source": file_digest(arrived),
             },
             span_ms=round(1000 * seconds) or None,
-            inputs=inputs,
+            inputs=inputs_of(allowed.references, self.detector),
             parent=Input(arrived, mime_of(arrived), f"{spec.name} output", Role.COMPONENT),
             source_type=SourceType.TRAINED_ALGORITHMIC,
             **sound_algs(marked),

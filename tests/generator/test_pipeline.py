@@ -25,6 +25,7 @@ from generator import (
     SelfCheckError,
 )
 from generator.digests import parameters_digest, prompt_digest
+from generator.encode import encode
 from generator.errors import BindingError, Cancelled
 from generator.facts import parameters
 from generator.sample import sample
@@ -32,7 +33,7 @@ from guard import PolicyViolation
 from provenance import InMemoryRegistry, inspect_media, judge, read_manifest
 from provenance.report import Verdict
 from tests.generator.conftest import MASTER, MEDIA_ID, PROMPT_KEY, Desk
-from watermark import Detector, KeyRing, MediaLimits, Strength, open_media
+from watermark import Detector, KeyRing, MediaError, MediaLimits, Strength, open_media, write_video
 
 CLIP = Request(
     prompt="a boat", negative_prompt="fog", width=256, height=256, frames=9, steps=2, seed=3, fps=12
@@ -125,7 +126,7 @@ def test_an_allowed_reference_that_the_system_does_not_take_is_an_error(
         safe_wan.admit(replace(CLIP, references=(Reference(path=coffee),)))
     with pytest.raises(RequestError, match="is image, not video"):
         safe_wan.admit(replace(CLIP, references=(Reference(path=coffee, kind=MediaKind.VIDEO),)))
-    with pytest.raises(RequestError, match="audio"):
+    with pytest.raises(MediaError, match="no sound"):
         safe_wan.admit(replace(CLIP, references=(Reference(path=coffee, kind=MediaKind.AUDIO),)))
 
 
@@ -192,6 +193,23 @@ def test_a_result_of_another_size_is_refused(
     monkeypatch.setattr(pipeline_module, "sample", short)
     with pytest.raises(QualityError, match="made 8 frames"):
         safe_wan.generate(CLIP, MEDIA_ID, register=desk)
+
+
+def test_a_file_that_lost_frames_is_refused(
+    safe_wan: SafeGenerator, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = encode
+
+    def cut(*args: Any) -> Any:
+        encoded = whole(*args)
+        frames = list(open_media(encoded.path).frames())
+        write_video(encoded.path, frames[:-2], fps=CLIP.fps or 24)
+        return encoded
+
+    monkeypatch.setattr(pipeline_module, "encode", cut)
+    with pytest.raises(SelfCheckError, match="holds 7 frames; 9 were written"):
+        safe_wan.generate(CLIP, MEDIA_ID, register=desk)
+    _nothing_came_out(safe_wan, desk)
 
 
 def test_a_mark_too_weak_to_read_is_tried_once_more_and_stronger(
