@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
+from guard.ambiguity import ambiguous_entries
 from guard.errors import Location
 from guard.loader import conditions_of
 from guard.model import (
-    AdapterFile,
     AllOf,
     AttackTest,
     CaseTest,
     Certainty,
     Condition,
     EntryList,
-    Idea,
     KnownPicture,
     Mentions,
     Mode,
     Outcome,
+    Pattern,
     Policy,
     Rule,
     Severity,
     Stage,
+    TextCondition,
     Words,
     leaves,
     list_of,
 )
 from guard.names import common_words, words_of
+from guard.overlap import shadowed_rules
+from guard.patterns import repeats_a_repetition
 
 SHORT_ENTRY_LETTERS = 4  # Latin letters; shorter entries turn up inside unrelated texts
 LONG_EXCEPTION = timedelta(days=366)  # an exception that never ends is a change of the rule
@@ -52,11 +55,19 @@ class Issue:
     code: str
     message: str
     at: Location
+    suggestion: str | None = None
 
 
-def lint_policy(policy: Policy, *, today: date | None = None) -> list[Issue]:
-    """Returns what is questionable, gravest first; without `today`, dates are not looked at."""
-    issues = [*_about_policy(policy), *_about_lists(policy)]
+def lint_policy(
+    policy: Policy, *, today: date | None = None, texts: Iterable[str] | None = None
+) -> list[Issue]:
+    """Returns what is questionable, gravest first.
+
+    Without `today`, dates are not looked at. `texts` are harmless ones in which no name of a list should be
+    found (`guard.ambiguity.everyday_texts`); without them, that is not looked at.
+    """
+    issues = [*_about_policy(policy), *_about_lists(policy), *_about_patterns(policy)]
+    issues += [] if texts is None else _about_names(policy, texts)
     for rule in policy.rules:
         issues += _about_rule(rule)
         issues += _about_condition(rule)
@@ -76,37 +87,39 @@ def _about_policy(policy: Policy) -> Iterator[Issue]:
         yield Issue(kind, "stage-refused", message, policy.at)
     if not policy.tests:
         yield Issue(IssueSeverity.NOTE, "no-policy-tests", "no tests of the whole policy", policy.at)
-    yield from _same_conditions(policy)
+    yield from _overlaps(policy)
 
 
-def _same_conditions(policy: Policy) -> Iterator[Issue]:
-    first: dict[str, Rule] = {}
-    for rule in policy.rules:
-        if rule.mode is Mode.OFF:
-            continue
-        key = f"{rule.stage} {_shape(rule.when)} {[_shape(u) for u in rule.unless]}"
-        other = first.setdefault(key, rule)
-        if other is not rule:
+def _overlaps(policy: Policy) -> Iterator[Issue]:
+    for rule, other, same in shadowed_rules(policy):
+        if same:
             message = f"rule {rule.id!r} asks for exactly the same as {other.id!r}"
-            yield Issue(IssueSeverity.WARNING, "duplicate-rule", message, rule.at)
+            yield Issue(IssueSeverity.WARNING, "duplicate-rule", message, rule.at, "remove one of them")
+        else:
+            message = f"rule {rule.id!r} never matters: {other.id!r} fires whenever it does, and is as grave"
+            yield Issue(IssueSeverity.WARNING, "shadowed-rule", message, rule.at, "raise its severity")
 
 
-def _shape(condition: Condition) -> str:
-    """Returns a condition without places, the same for conditions that ask for the same."""
-    match condition:
-        case AdapterFile(trusted=trusted):
-            return f"adapter/{trusted}"
-        case Idea(idea=idea, certainty=certainty):
-            return f"idea/{idea}/{certainty}"
-        case KnownPicture(hash=name):
-            return f"hash/{name}"
-        case Words() | Mentions():
-            return f"{list_of(condition)}/{condition.certainty}/{condition.within}"
-        case AllOf(all=parts):
-            return f"all({sorted(map(_shape, parts))})"
-        case _:
-            parts = getattr(condition, "any", ())
-            return f"any({sorted(map(_shape, parts))})" if parts else type(condition).__name__
+def _about_patterns(policy: Policy) -> Iterator[Issue]:
+    for entries in policy.lists.values():
+        for entry in entries.entries if entries.kind == "patterns" else ():
+            if repeats_a_repetition(entry.names[0]):
+                message = (
+                    f"list {entries.name!r}: {entry.names[0]!r} repeats a repetition; it takes linear time "
+                    "here, would hang other engines, and rarely says what was meant"
+                )
+                yield Issue(IssueSeverity.WARNING, "redos-prone", message, entries.at, "repeat once")
+
+
+def _about_names(policy: Policy, texts: Iterable[str]) -> Iterator[Issue]:
+    for found in ambiguous_entries(policy, texts):
+        message = (
+            f"list {found.list.name!r}: {found.entry!r} is found in {found.seen} of {found.texts:,} harmless "
+            f"texts, for example {found.example[:60]!r}"
+        )
+        yield Issue(
+            IssueSeverity.NOTE, "ambiguous-name", message, found.list.at, "ask for a second condition with it"
+        )
 
 
 def _about_lists(policy: Policy) -> Iterator[Issue]:
@@ -118,7 +131,11 @@ def _about_lists(policy: Policy) -> Iterator[Issue]:
     for entries in policy.lists.values():
         if entries.name not in used:
             yield Issue(
-                IssueSeverity.WARNING, "unused-list", f"no rule uses list {entries.name!r}", entries.at
+                IssueSeverity.WARNING,
+                "unused-list",
+                f"no rule uses list {entries.name!r}",
+                entries.at,
+                "remove it",
             )
         if entries.kind not in ("digests", "hashes"):
             yield from _about_entries(entries)
@@ -126,6 +143,7 @@ def _about_lists(policy: Policy) -> Iterator[Issue]:
 
 def _about_entries(entries: EntryList) -> Iterator[Issue]:
     seen: dict[tuple[str, ...], str] = {}
+    short: list[str] = []
     for entry in entries.entries:
         for name in entry.names:
             words = words_of(name)
@@ -139,8 +157,11 @@ def _about_entries(entries: EntryList) -> Iterator[Issue]:
                 message = f"list {entries.name!r}: the name {name!r} is made of everyday words"
                 yield Issue(IssueSeverity.NOTE, "everyday-name", message, entries.at)
             elif len("".join(words)) < SHORT_ENTRY_LETTERS and "".join(words).isascii():
-                message = f"list {entries.name!r}: {name!r} is short and may match by chance"
-                yield Issue(IssueSeverity.NOTE, "short-entry", message, entries.at)
+                short.append(name)
+    if short:
+        names = ", ".join(map(repr, short[:5])) + (f" and {len(short) - 5} more" if len(short) > 5 else "")
+        message = f"list {entries.name!r}: short entries may match by chance: {names}"
+        yield Issue(IssueSeverity.NOTE, "short-entry", message, entries.at)
 
 
 def _about_rule(rule: Rule) -> Iterator[Issue]:
@@ -168,7 +189,7 @@ def _about_rule(rule: Rule) -> Iterator[Issue]:
 
 
 def _about_condition(rule: Rule) -> Iterator[Issue]:
-    texts = [leaf for leaf in leaves(rule.when) if isinstance(leaf, Words | Mentions)]
+    texts = [leaf for leaf in leaves(rule.when) if isinstance(leaf, TextCondition)]
     if texts and all(leaf.within is not None for leaf in texts):
         message = (
             f"rule {rule.id!r} never fires: every condition has `within`, so there is nothing to be near to"
@@ -176,7 +197,7 @@ def _about_condition(rule: Rule) -> Iterator[Issue]:
         yield Issue(IssueSeverity.ERROR, "never-fires", message, rule.at)
     for exemption in rule.unless:
         for leaf in leaves(exemption):
-            if isinstance(leaf, Words | Mentions) and _covered(leaf, rule.when):
+            if isinstance(leaf, TextCondition) and _covered(leaf, rule.when):
                 message = f"rule {rule.id!r} never fires: `unless` covers a condition that `when` needs"
                 yield Issue(IssueSeverity.ERROR, "never-fires", message, leaf.at)
             if isinstance(leaf, Words) and leaf.certainty is Certainty.POSSIBLE:
@@ -184,12 +205,12 @@ def _about_condition(rule: Rule) -> Iterator[Issue]:
                 yield Issue(IssueSeverity.WARNING, "loose-exemption", message, leaf.at)
 
 
-def _covered(exemption: Words | Mentions, when: Condition) -> bool:
+def _covered(exemption: TextCondition, when: Condition) -> bool:
     """True where `when` cannot hold without `exemption` holding too."""
     match when:
         case AllOf(all=parts):
             return any(_covered(exemption, part) for part in parts)
-        case Words() | Mentions():
+        case Words() | Mentions() | Pattern():
             return list_of(when) == list_of(exemption) and exemption.certainty.rank <= when.certainty.rank
         case _:
             return False
@@ -200,7 +221,7 @@ def _about_exceptions(rule: Rule, today: date) -> Iterator[Issue]:
         where = f"rule {rule.id!r}: exception {exception.id!r}"
         if exception.until < today:
             message = f"{where} ended on {exception.until}"
-            yield Issue(IssueSeverity.WARNING, "expired-exception", message, exception.at)
+            yield Issue(IssueSeverity.WARNING, "expired-exception", message, exception.at, "remove it")
         elif exception.until - today > LONG_EXCEPTION:
             message = f"{where} runs for more than a year"
             yield Issue(IssueSeverity.WARNING, "long-exception", message, exception.at)

@@ -105,11 +105,15 @@ def _run_case(test: CaseTest, rule: Rule, guard: Guard) -> TestResult:
 
 def _action(rule: Rule, case: Case, guard: Guard) -> str:
     """Returns the action that a rule takes on a case, or "allow"."""
-    if isinstance(case, PictureCase):
-        guard = _scripted(guard, case)
-    request = _request(case, rule, guard)
+    request, guard = request_of(case, rule, guard)
     finding = guard.finding(rule, request, guard.facts(request))
     return finding.action.value if finding else "allow"
+
+
+def request_of(case: Case, rule: Rule, guard: Guard) -> tuple[GuardRequest, Guard]:
+    """Returns the request that a case stands for, and a guard with backends that see what it says."""
+    scripted = _scripted(guard, case) if isinstance(case, PictureCase) else guard
+    return _request(case, rule, guard), scripted
 
 
 def _scripted(guard: Guard, case: PictureCase) -> Guard:

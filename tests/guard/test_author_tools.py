@@ -272,7 +272,7 @@ def test_commands_show_findings(file: Path) -> None:
     file.write_text(POLICY.replace("  art: {", "  spare: {kind: words, items: [x-ray]}\n  art: {"), "utf-8")
     code, out = run("lint", str(file))
     assert code == 1
-    assert "warning no rule uses list 'spare' [unused-list]" in out
+    assert "warning no rule uses list 'spare'; remove it [unused-list]" in out
 
 
 def test_commands_speak_json(file: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,25 +14,44 @@ from rich.table import Table
 from rich.text import Text
 
 from service.cli import console
-from service.cli.policy.common import FINDINGS, OK, JsonOption, PolicyArgument, guard_of, load
+from service.cli.policy.common import FINDINGS, OK, JsonOption, PoliciesArgument, guard_of, load
 
 if TYPE_CHECKING:
-    from guard import Policy
+    from guard import Guard, Policy
     from guard.lint import Issue
     from guard.testing import TestReport, TestResult
 
 _ISSUE_STYLE = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
-def lint(policy: PolicyArgument = None, as_json: JsonOption = False) -> int:
-    """Report errors and doubtful places. Exit 0 at most notes, 1 findings, 2 the policy does not load."""
+def lint(
+    policies: PoliciesArgument = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option("--corpus", help="Harmless texts, one in a line, in which no name should be found."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Report errors and doubtful places. Exit 0 at most notes, 1 findings, 2 a policy does not load."""
+    from guard.ambiguity import everyday_texts
+
+    try:
+        texts = everyday_texts() if corpus is None else corpus.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        console.complain(f"{corpus}: {error}")
+        return console.BAD_INPUT
+    paths: list[Path | None] = [*policies] if policies else [None]
+    return max(_lint(path, texts, as_json=as_json) for path in paths)
+
+
+def _lint(path: Path | None, texts: Sequence[str], *, as_json: bool) -> int:
     from guard.lint import IssueSeverity, lint_policy
 
     out = Console(highlight=False)
-    loaded = load(policy, out, as_json=as_json)
+    loaded = load(path, out, as_json=as_json)
     if loaded is None:
         return console.BAD_INPUT
-    issues = lint_policy(loaded, today=datetime.now(UTC).date())
+    issues = lint_policy(loaded, today=datetime.now(UTC).date(), texts=texts)
     for issue in issues:
         _show_issue(issue, out, as_json=as_json)
     if not as_json:
@@ -42,26 +63,57 @@ def lint(policy: PolicyArgument = None, as_json: JsonOption = False) -> int:
 
 
 def run_tests(
-    policy: PolicyArgument = None,
+    policies: PoliciesArgument = None,
     attack: Annotated[
         bool, typer.Option("--attack", help="Try attacks on every entry, not on a sample.")
     ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Show the conditions that no test has seen hold, or not hold.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Run the tests inside the policy. Exit 0 all passed, 1 some failed or none exist, 2 bad policy."""
+    """Run the tests inside policies. Exit 0 all passed, 1 some failed or none exist, 2 bad policy."""
+    paths: list[Path | None] = [*policies] if policies else [None]
+    return max(_test(path, attack=attack, coverage=coverage, as_json=as_json) for path in paths)
+
+
+def _test(path: Path | None, *, attack: bool, coverage: bool, as_json: bool) -> int:
     from guard import testing
 
     out = Console(highlight=False)
-    loaded = load(policy, out, as_json=as_json)
+    loaded = load(path, out, as_json=as_json)
     if loaded is None:
         return console.BAD_INPUT
-    report = testing.run_tests(loaded, guard_of(loaded), sample=None if attack else testing.ATTACK_SAMPLE)
+    guard = guard_of(loaded)
+    report = testing.run_tests(loaded, guard, sample=None if attack else testing.ATTACK_SAMPLE)
     if as_json:
         for result in report.results:
             console.emit(_result_json(result))
     else:
         _show_report(loaded, report, out)
+    if coverage:
+        _show_coverage(loaded, guard, out, as_json=as_json)
     return OK if report.passed else FINDINGS
+
+
+def _show_coverage(policy: Policy, guard: Guard, out: Console, *, as_json: bool) -> None:
+    from guard.coverage import cover
+
+    found = cover(policy, guard)
+    for one in found:
+        if as_json:
+            console.emit(
+                {
+                    "rule": one.rule_id, "condition": one.condition, "line": one.line,
+                    "held": one.held, "missed": one.missed,
+                }
+            )  # fmt: skip
+        elif not one.covered:
+            side = "never held" if not one.held else "held in every test"
+            out.print(Text(f"{one.rule_id}, line {one.line}: {one.condition}: {side}", "yellow"))
+    if not as_json:
+        covered = sum(one.covered for one in found)
+        out.print(f"[bold]{policy.label}[/]: tests show both sides of {covered} of {len(found)} conditions")
 
 
 def schema() -> int:
@@ -80,12 +132,13 @@ def _show_issue(issue: Issue, out: Console, *, as_json: bool) -> None:
         console.emit(
             {
                 "severity": issue.severity.value, "code": issue.code, "message": issue.message,
-                "path": at.path, "line": at.line, "column": at.column, "suggestion": None,
+                "path": at.path, "line": at.line, "column": at.column, "suggestion": issue.suggestion,
             }
         )  # fmt: skip
         return
     text = Text(f"{issue.at}: ", "bold")
     text.append(f"{issue.severity} ", _ISSUE_STYLE[issue.severity.value]).append(issue.message, "default")
+    text.append(f"; {issue.suggestion}" if issue.suggestion else "", "green")
     out.print(text.append(f" [{issue.code}]", "dim"), soft_wrap=True)
 
 

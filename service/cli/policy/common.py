@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 OK, FINDINGS = 0, 1
 """Exit codes, beside `console.BAD_INPUT` for a policy that cannot be loaded."""
 
-PolicyArgument = Annotated[
-    Path | None, typer.Argument(help="The policy file; the one in use is the default.", metavar="POLICY")
+PoliciesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Policy files; the one in use is the default.", metavar="POLICY..."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON line per result instead of tables.")]
 
