@@ -50,6 +50,8 @@ def confirm(encoded: Encoded, detector: Detector, limits: MediaLimits) -> Marked
     """Decode the file at `encoded.path` and detect the marks. Raises `SelfCheckError` when they are not the
     ones put in."""
     media = open_media(encoded.path, limits)
+    if encoded.frames not in (None, media.frame_count):
+        raise SelfCheckError(f"the file holds {media.frame_count} frames; {encoded.frames} were written")
     detection = detector.detect(media.frames())
     mark = encoded.mark
     found = detection.media_id == mark.media_id and detection.key_id == mark.key.key_id

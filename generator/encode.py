@@ -50,6 +50,7 @@ class Encoded:
     path: Path
     format: MediaFormat
     mark: Mark
+    frames: int | None = None
     sound: AudioMark | None = None
     seal: InitVar[Seal]
 
@@ -62,11 +63,13 @@ def encode(screened: ScreenedFrames, folder: Path) -> Encoded:
     request, marked = screened.marked.allowed.request, screened.marked
     wanted = request.format or MediaFormat.MP4
     path = folder / f"encoded{wanted.suffix}"
+    count = 1
     if wanted.kind is MediaKind.VIDEO:
-        write_video(path, marked.pixels, fps=request.fps or 24, crf=CRF, metadata=_labels(request.title))
+        fps, labels = request.fps or 24, _labels(request.title)
+        count = write_video(path, marked.pixels, fps=fps, crf=CRF, metadata=labels)
     else:
         write_image(path, marked.pixels[0], quality=IMAGE_QUALITY)
-    return Encoded(path=path, format=wanted, mark=marked.mark, seal=_SEAL)
+    return Encoded(path=path, format=wanted, mark=marked.mark, frames=count, seal=_SEAL)
 
 
 def encode_copy(

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from generator.defects import Luma, banding, blockiness, flicker
 from generator.errors import QualityError
 
 BLACK_LUMA: Final = 16
@@ -30,30 +31,44 @@ STILL_CHANGE: Final = 1e-3 * 255
 """Mean change between neighbours in grey levels, at quarter size, below which a clip stands still."""
 FLASH_LEVELS: Final = 25.0
 """Mean second difference of a clip's brightness in grey levels; the shared real clips stay below 2."""
+FLICKER_LEVELS: Final = 12.0
+"""The same of the worst of 16 tiles."""
+BLOCK_RATIO: Final = 1.9
+"""The embedded decoder's own grid reaches 1.5, photographs and their JPEG copies 1.3."""
+BAND_SHARE: Final = 0.4
+"""Photographs and the shared clips give 0; pictures of 16 grey levels give 0.5 and more."""
+LOOKED_AT: Final = 5
+"""Frames of a clip that are searched for blocks and bands, evenly spread; their median counts."""
 _QUARTER: Final = 4
 _REC709: Final = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRules:
-    """Shares of a clip that may be broken before it fails. 1.0 switches a rule off."""
+    """What a clip may show before it fails, in the units of `QualityReport`. `inf` switches a rule off."""
 
     max_black: float = 0.10
     max_dead: float = 0.10
     max_frozen: float = 0.50
     max_flash: float = FLASH_LEVELS
+    max_flicker: float = FLICKER_LEVELS
+    max_blocks: float = BLOCK_RATIO
+    max_bands: float = BAND_SHARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityReport:
     """What was measured: shares of frames (black, dead tiles), share of frame pairs (frozen), grey levels
-    (flash)."""
+    (flash, flicker), ratio of steps (blocks), share of gradients (bands)."""
 
     frames: int
     black: float
     dead: float
     frozen: float
     flash: float
+    flicker: float = 0.0
+    blocks: float = 1.0
+    bands: float = 0.0
 
     def failures(self, rules: QualityRules) -> tuple[str, ...]:
         """One sentence for each rule that is broken."""
@@ -62,6 +77,12 @@ class QualityReport:
             (self.dead > rules.max_dead, f"{self.dead:.0%} of the frames have tiles that were never written"),
             (self.frozen > rules.max_frozen, f"{self.frozen:.0%} of the frames repeat the one before"),
             (self.flash > rules.max_flash, f"the brightness jumps by {self.flash:.0f} grey levels a frame"),
+            (self.flicker > rules.max_flicker, f"a part flickers by {self.flicker:.0f} grey levels a frame"),
+            (
+                self.blocks > rules.max_blocks,
+                f"a grid of blocks shows, {self.blocks:.1f} times its surroundings",
+            ),
+            (self.bands > rules.max_bands, f"{self.bands:.0%} of the gradients rise in steps"),
         )
         return tuple(sentence for broken, sentence in found if broken)
 
@@ -70,23 +91,31 @@ def measure(frames: NDArray[np.uint8]) -> QualityReport:
     """Measure `frames`: uint8 [F, H, W, 3], sRGB. Raises `QualityError` when there is none."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise QualityError(f"no pictures to check: an array of shape {frames.shape}")
-    black, dead, means = [], [], []
+    black, dead, means, tiles = [], [], [], []
     changes: list[float] = []
-    before: NDArray[np.float32] | None = None
+    before: Luma | None = None
     for frame in frames:  # one frame at a time: a float copy of a clip would be four times its size
         small = _quarter_luma(frame)
         black.append(float((small < BLACK_LUMA).mean()) >= BLACK_AREA)
-        dead.append(_dead_share(small) >= DEAD_TILES)
+        parts = _tiles(small)
+        dead.append(_dead_share(parts) >= DEAD_TILES)
+        tiles.append([float(part.mean()) for part in parts])
         means.append(float(small.mean()))
         if before is not None:
             changes.append(float(np.abs(small - before).mean()))
         before = small
+    looked = [
+        _luma(frames[index]) for index in np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).astype(int))
+    ]
     return QualityReport(
         frames=len(frames),
         black=float(np.mean(black)),
         dead=float(np.mean(dead)),
         frozen=float(np.mean(np.less(changes, STILL_CHANGE))) if changes else 0.0,
         flash=float(np.abs(np.diff(means, n=2)).mean()) if len(means) > 2 else 0.0,
+        flicker=flicker(np.array(tiles, dtype=np.float32)),
+        blocks=float(np.median([blockiness(luma) for luma in looked])),
+        bands=float(np.median([banding(luma) for luma in looked])),
     )
 
 
@@ -99,17 +128,24 @@ def check_quality(frames: NDArray[np.uint8], rules: QualityRules) -> QualityRepo
     return report
 
 
-def _quarter_luma(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _luma(frame: NDArray[np.uint8]) -> Luma:
+    luma: Luma = frame.astype(np.float32) @ _REC709
+    return luma
+
+
+def _quarter_luma(frame: NDArray[np.uint8]) -> Luma:
     """Luma of every fourth pixel. Decimation is enough: the checks ask for wide areas, not for detail."""
-    small: NDArray[np.float32] = frame[::_QUARTER, ::_QUARTER].astype(np.float32) @ _REC709
-    return small
+    return _luma(frame[::_QUARTER, ::_QUARTER])
 
 
-def _dead_share(luma: NDArray[np.float32]) -> float:
-    tiles = [
+def _tiles(luma: Luma) -> list[Luma]:
+    return [
         tile
         for rows in np.array_split(luma, TILES, axis=0)
         for tile in np.array_split(rows, TILES, axis=1)
         if tile.size
     ]
+
+
+def _dead_share(tiles: list[Luma]) -> float:
     return float(np.mean([tile.mean() < 2 and tile.std() < DEAD_DEVIATION for tile in tiles]))

@@ -4,6 +4,7 @@ keeps count."""
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +25,15 @@ MASTER = hashlib.sha256(b"generator tests").digest()
 PROMPT_KEY = bytes(range(7, 39))
 MEDIA_ID = MediaId(0x0123456789AB)
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-ANYTHING_GOES = QualityRules(max_black=1.0, max_dead=1.0, max_frozen=1.0, max_flash=255.0)
+ANYTHING_GOES = QualityRules(
+    max_black=1.0,
+    max_dead=1.0,
+    max_frozen=1.0,
+    max_flash=math.inf,
+    max_flicker=math.inf,
+    max_blocks=math.inf,
+    max_bands=math.inf,
+)
 """Random weights make pictures that no quality rule should have to like."""
 
 POLICY = """
