@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from math import expm1, log1p
 
 import numpy as np
@@ -70,11 +71,17 @@ class Calibration:
     def _beyond(self, rate: float) -> float:
         """Returns the similarity that is exceeded with probability `rate`, from the fitted tail."""
         floor = float(self.largest[-1])
-        shape, _, scale = genpareto.fit(self.largest - floor, floc=0.0)
-        shape = max(shape, 0.0)  # a bounded tail would promise that nothing is more similar: not relied on
+        shape, scale = self._tail
         share = len(self.largest) / self.comparisons
         beyond = float(genpareto.isf(rate / share, shape, scale=scale))
         return min(floor + beyond, 1.0) if floor + beyond > float(self.largest[0]) else float(self.largest[0])
+
+    @cached_property
+    def _tail(self) -> tuple[float, float]:
+        """Shape and scale of the fitted tail."""
+        shape, _, scale = genpareto.fit(self.largest - self.largest[-1], floc=0.0)
+        # A negative shape bounds the tail, and would promise that nothing is more similar: not relied on.
+        return max(float(shape), 0.0), float(scale)
 
     def to_json(self) -> str:
         """Returns the calibration as a file."""

@@ -14,14 +14,18 @@ from importlib import resources
 from pathlib import Path
 from random import Random
 
+import numpy as np
+
 from bench.guard.data import benign_texts, held_out, rows_of
 from bench.guard.gazetteer import made_up_people
 from guard import Guard, GuardRequest, Policy, Stage, Text, load_policy
 from guard.errors import Location
+from guard.gallery import Gallery
 from guard.model import Action, EntryList, Mentions, Mode, Rule, Severity
 
 NAMES = 150_000
 PROMPTS = 3000
+PEOPLE, TEMPLATE = 10_000, 512  # of a face gallery: people, numbers of a template
 _WARM_UP = 200
 _AT = Location("bench", 1, 1)
 _NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -67,7 +71,23 @@ def measure(folder: Path, progress: Callable[[str], None], *, names: int = NAMES
         Figure("memory of the compiled policy", memory, "MB", 300.0),
         Figure("prompt stage, p50", _quantile(times, 0.5) * 1e3, "ms", 0.5),
         Figure("prompt stage, p99", _quantile(times, 0.99) * 1e3, "ms", 5.0),
+        Figure(f"a face among {PEOPLE:,}", _gallery_search() * 1e3, "ms", 5.0),
     ]
+
+
+def _gallery_search() -> float:
+    """Returns the median time of one search, in seconds."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((PEOPLE + 1, TEMPLATE)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    people = [f"p{number}" for number in range(PEOPLE)]
+    gallery = Gallery("bench", people, rows[:-1], np.eye(TEMPLATE, dtype=np.float32))
+    times = []
+    for _ in range(51):
+        started = time.process_time()
+        gallery.search(rows[-1:], 0.5)
+        times.append(time.process_time() - started)
+    return sorted(times)[25]
 
 
 def everything() -> Policy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from skimage import data
 
 from guard import BackendError, FaceDetection, MtcnnFaces
 from guard.calibration import MIN_TAIL, Calibration
-from guard.gallery import Enrolled, FaceMatcher, Gallery, open_gallery, seal_gallery
+from guard.gallery import Enrolled, FaceMatcher, open_gallery, seal_gallery
 
 KEY, DIMENSIONS = bytes(range(32)), 64
 RNG = np.random.default_rng(5)
@@ -74,19 +73,6 @@ def test_stored_templates_are_not_those_of_the_model() -> None:
 def test_what_are_no_templates_is_refused(rows: NDArray[np.float32]) -> None:
     with pytest.raises(BackendError, match="norm 1"):
         sealed(rows.astype(np.float32))
-
-
-def test_ten_thousand_people_are_searched_quickly() -> None:
-    gallery = Gallery(
-        "m", [f"p{n}" for n in range(10_000)], strangers(10_000, 512), np.eye(512, dtype=np.float32)
-    )
-    asked = strangers(1, 512)
-    spent = []
-    for _ in range(9):
-        began = time.thread_time()
-        gallery.search(asked, 0.5)
-        spent.append(time.thread_time() - began)
-    assert min(spent) <= 0.005
 
 
 # ---------------------------------------------------------------- error rates
