@@ -62,7 +62,7 @@ class Mark:
         pattern = _widened(pattern, stride, width)
         for source, target in zip(frames, marked, strict=True):
             small = _halved(levels.to_unit(source[:, ::stride, ::stride].float()))
-            gains = amplitudes(small[None], self.strength, clip=clip)
+            gains = amplitudes(small[None], self.strength, short_side=min(height, width), clip=clip)
             gain = _widened(torch.cat(gains)[:, 0], 2 * stride, width).mul_(levels.span)
             _add(source, target, pattern, gain, stride, levels)
 

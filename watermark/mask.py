@@ -8,6 +8,7 @@ the sky beside it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,10 +19,16 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 CHROMA_POWER = 1.086
 STILL_PSNR = 42.0  # dB
 CLIP_PSNR = 44.0  # dB: frames add up in the detector, and the eye dwells on clips
+STILL_SSIM = 0.9915  # by estimate; binds in small pictures with large smooth areas (true to .0017, measured)
 _GREY_LEVELS = 255.0
 _TEXTURE_WINDOW = 5  # samples: about two Cb chips
 _ERODE = 5  # half samples: no gain within about 4 samples of a calm place
 _SMOOTH = 3
+# Structural similarity: Wang et al., IEEE Trans. Image Process. 13(4), 2004.
+_SSIM_C2 = (0.03 * 255) ** 2
+_SSIM_WINDOW = 1.5  # pixels, deviation of its Gaussian window
+_RMS_FREQUENCY = (31.8, 18.4)  # cycles per short side of the patterns of luma and chroma
+_ROUNDING = 2 / 12  # grey levels squared: both pictures are rounded to 8 bits
 _HEADROOM = 3.0  # grey levels from black or white at which the pattern has its full strength
 
 
@@ -42,44 +49,68 @@ class Strength:
     def budget(self, *, clip: bool) -> float:
         """Largest mean square change per frame, grey levels squared, that keeps the floor after rounding."""
         floor = self.psnr_floor if self.psnr_floor is not None else (CLIP_PSNR if clip else STILL_PSNR)
-        rounding = 2 / 12  # both pictures are rounded
         return (
-            max(_GREY_LEVELS**2 / 10 ** (floor / 10) - rounding, 0.0) * 0.97
+            max(_GREY_LEVELS**2 / 10 ** (floor / 10) - _ROUNDING, 0.0) * 0.97
         )  # the pattern's own power scatters
 
 
 DEFAULT_STRENGTH = Strength()
 
 
-def amplitudes(small: Tensor, strength: Strength, *, clip: bool) -> tuple[Tensor, Tensor]:
+def amplitudes(small: Tensor, strength: Strength, *, short_side: int, clip: bool) -> tuple[Tensor, Tensor]:
     """Luma and chroma amplitude, [F, 1, h, w] each, for `small`, float32 [F, 3, h, w] in [0, 1]: frames
-    shrunk to a short side of 160 to 320 or so.
+    of `short_side` pixels, shrunk to 160 to 320 or so.
 
     Units are those of `small`: one grey level is 1 / 255.
     """
-    texture = _texture(_luma(small) * _GREY_LEVELS)
+    deviation = _deviation(_luma(small) * _GREY_LEVELS)
+    texture = _grown(_calmest(deviation), small)
     luma = (strength.flat_luma + 0.16 * texture).clamp(max=strength.peak_luma)
     chroma = (strength.flat_chroma + 0.12 * texture).clamp(max=strength.peak_chroma)
     luma, chroma = luma * _headroom(small), chroma * _headroom(small[:, 2:3])
     power = (luma**2).mean((1, 2, 3)) + CHROMA_POWER * (chroma**2).mean((1, 2, 3))
-    gain = (strength.budget(clip=clip) / power.clamp(min=1e-9)).sqrt().clamp(max=1.0) / _GREY_LEVELS
-    gain = gain.view(-1, 1, 1, 1)
+    most = strength.budget(clip=clip) / power.clamp(min=1e-9)
+    if not clip:
+        most = torch.minimum(most, _within_ssim(luma, chroma, _grown(deviation, small), short_side))
+    gain = most.clamp(max=1.0).sqrt().view(-1, 1, 1, 1) / _GREY_LEVELS
     return luma * gain, chroma * gain
+
+
+def _within_ssim(luma: Tensor, chroma: Tensor, deviation: Tensor, short_side: int) -> Tensor:
+    """By how much the power of the change may be scaled for the sake of structural similarity: [F].
+
+    An independent change of which n^2 varies within the window costs a place of variance v the share
+    n^2 / (2 v + C2), to first order. What is slower than the window changes its mean and costs nothing.
+    """
+    seen_luma, seen_chroma = (
+        1 - math.exp(-((2 * math.pi * _SSIM_WINDOW * f / short_side) ** 2)) for f in _RMS_FREQUENCY
+    )
+    sensitivity = 1 / (2 * deviation**2 + _SSIM_C2)
+    power = seen_luma * luma**2 + seen_chroma * CHROMA_POWER * chroma**2
+    allowed = 1 - STILL_SSIM - _ROUNDING * sensitivity.mean((1, 2, 3))
+    return allowed.clamp(min=0) / (power * sensitivity).mean((1, 2, 3)).clamp(min=1e-9)
 
 
 def _luma(rgb: Tensor) -> Tensor:
     return 0.299 * rgb[:, 0:1] + 0.587 * rgb[:, 1:2] + 0.114 * rgb[:, 2:3]
 
 
-def _texture(luma: Tensor) -> Tensor:
-    """Local standard deviation, eroded and smoothed: the size of `luma`, computed on half of it."""
+def _deviation(luma: Tensor) -> Tensor:
+    """Local standard deviation of `luma`, on half its size."""
     mean, square = (_box(x, _TEXTURE_WINDOW, stride=2) for x in (luma, luma * luma))
-    deviation = (square - mean * mean).clamp(min=0).sqrt()
+    return (square - mean * mean).clamp(min=0).sqrt()
+
+
+def _calmest(deviation: Tensor) -> Tensor:
+    """Eroded and smoothed: what the calmest place around has."""
     reach = _ERODE // 2
     calmest = -max_pool2d(max_pool2d(-deviation, (_ERODE, 1), 1, (reach, 0)), (1, _ERODE), 1, (0, reach))
-    smooth = _box(calmest, _SMOOTH, stride=1)
-    grown = interpolate(smooth, scale_factor=2, mode="bilinear", align_corners=False)
-    return grown[..., : luma.shape[-2], : luma.shape[-1]]
+    return _box(calmest, _SMOOTH, stride=1)
+
+
+def _grown(half: Tensor, like: Tensor) -> Tensor:
+    grown = interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
+    return grown[..., : like.shape[-2], : like.shape[-1]]
 
 
 def _box(x: Tensor, size: int, *, stride: int) -> Tensor:
