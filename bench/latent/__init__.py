@@ -1,0 +1,1 @@
+"""The latent embedder measured beside the late one: `python -m bench.latent`."""
