@@ -138,9 +138,9 @@ def _content_start(der: bytes) -> int:
 
 def _signature(store: bytes, label: str) -> bytes:
     """Content of `c2pa.signature` in the manifest `label`."""
-    ((_, outer),) = [box for box in _boxes(store) if box[0] == b"jumb"][:1]
+    ((_, outer),) = [box for box in boxes_of(store) if box[0] == b"jumb"][:1]
     manifest = _child(outer, label)
-    kind, content = _boxes(_child(manifest, "c2pa.signature"))[1]
+    kind, content = boxes_of(_child(manifest, "c2pa.signature"))[1]
     if kind != b"cbor":
         raise ValueError("the signature is no CBOR box")
     return content
@@ -148,19 +148,19 @@ def _signature(store: bytes, label: str) -> bytes:
 
 def _child(superbox: bytes, label: str) -> bytes:
     """The box with this label; two of them are one too many, as nobody knows which one others read."""
-    inside = [content for kind, content in _boxes(superbox) if kind == b"jumb"]
-    found = [content for content in inside if _label(_boxes(content)[0][1]) == label]
+    inside = [content for kind, content in boxes_of(superbox) if kind == b"jumb"]
+    found = [content for content in inside if label_of(boxes_of(content)[0][1]) == label]
     if len(found) != 1:
         raise KeyError(label)
     return found[0]
 
 
-def _label(description: bytes) -> str:
+def label_of(description: bytes) -> str:
     """Description box: type (16 bytes), toggles, label up to a zero byte."""
     return description[17:].partition(b"\0")[0].decode("utf-8", "replace")
 
 
-def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:
+def boxes_of(data: bytes) -> list[tuple[bytes, bytes]]:
     """Boxes (LBox, TBox, content); one that says it goes on beyond the data ends with them."""
     found: list[tuple[bytes, bytes]] = []
     start = 0

@@ -36,6 +36,8 @@ MAX_SAMPLES: Final = 128
 MAX_VIEWS: Final = 24
 """Samples of an upload: 0.4 MB of a 16:9 clip. Enough for a share of those that match."""
 PDQ_BYTES: Final = 32
+MAX_PDQ_DISTANCE: Final = 31
+"""Bits up to which two hashes count as the same picture, as the PDQ authors advise."""
 PDQ_LINES: Final = 128
 """Pictures are shrunk to this before hashing: the hash is made from 64 x 64, the result is the same and 20
 times faster."""
@@ -67,6 +69,15 @@ class Fingerprint:
     rows: int
     columns: int
     samples: tuple[Sample, ...]
+
+    def scenes(self) -> tuple[Sample, ...]:
+        """The samples to search by: one for as long as the picture stays alike, none that are too flat."""
+        kept: list[Sample] = []
+        for sample in self.samples:
+            is_new = not kept or pdq_distance(kept[-1].pdq, sample.pdq) > MAX_PDQ_DISTANCE
+            if sample.pdq_quality >= MIN_PDQ_QUALITY and is_new:
+                kept.append(sample)
+        return tuple(kept)
 
     def picture(self, index: int) -> Grey:
         """Sample `index` as uint8 [rows, columns]."""
@@ -204,6 +215,11 @@ def shrink(frame: Frame, lines: int) -> Frame:
         frame, (columns, rows), interpolation=cv2.INTER_LINEAR if grows else cv2.INTER_AREA
     )
     return small
+
+
+def pdq_distance(one: bytes, other: bytes) -> int:
+    """Bits in which two PDQ hashes differ, 0 to 256."""
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
 def luma(frame: Frame) -> Grey:

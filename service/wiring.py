@@ -29,6 +29,7 @@ from service.store.database import Database, open_database
 from service.store.decisions import DecisionLog
 from service.store.records import SqlRegistry
 from service.store.signals import Signals
+from service.store.similar import SimilarMedia
 from service.store.tenants import KeyStore
 from service.store.webhooks import WebhookStore
 from service.store.workers import WorkerStore
@@ -60,6 +61,7 @@ class Services:
     database: Database
     jobs: JobStore
     registry: SqlRegistry
+    similar: SimilarMedia
     decisions: DecisionLog
     appeals: AppealStore
     workers: WorkerStore
@@ -115,6 +117,7 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         database=database,
         jobs=JobStore(database, limits, clock=clock),
         registry=SqlRegistry(database, clock=clock),
+        similar=SimilarMedia(database),
         decisions=DecisionLog(database),
         appeals=AppealStore(database, clock=clock),
         workers=WorkerStore(database, clock=clock),

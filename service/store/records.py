@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from provenance import Fingerprint, Record, RegistryError
 from provenance.manifest import Model, PolicyRef
 from service.store.database import Database
-from service.store.tables import media_ids, records
+from service.store.tables import fingerprints, media_ids, records
 from watermark import MediaId
 
 RESERVE_TRIES = 16
@@ -38,6 +38,15 @@ class SqlRegistry:
         with self._database.reading() as connection:
             row = connection.execute(select(records).where(records.c.manifest_label == label)).one_or_none()
         return None if row is None else _record(row)
+
+    def label_of(self, media_id: MediaId) -> str | None:
+        """The manifest of a medium, where there is one that was not revoked: one row, and none of its
+        blobs."""
+        query = select(records.c.manifest_label).where(
+            records.c.media_id == media_id.value, records.c.revoked_at.is_(None)
+        )
+        with self._database.reading() as connection:
+            return connection.scalar(query)
 
     def add(self, record: Record) -> None:
         """Store a record whose id was reserved. Raises `RegistryError` when the id or label is registered."""
@@ -71,9 +80,13 @@ class SqlRegistry:
 
 
 def insert_record(connection: Connection, record: Record) -> None:
-    """Store `record` within the caller's transaction."""
+    """Store `record` within the caller's transaction, and what it looks like."""
+    scenes = () if record.fingerprint is None else record.fingerprint.scenes()
+    hashes = [{"media_id": record.media_id.value, "at_ms": s.at_ms, "pdq": s.pdq} for s in scenes]
     try:
         connection.execute(insert(records).values(**_columns(record)))
+        if hashes:
+            connection.execute(insert(fingerprints), hashes)
     except IntegrityError as error:
         raise RegistryError(
             f"media id {record.media_id.hex} or manifest {record.manifest_label} is registered already, "

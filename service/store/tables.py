@@ -156,6 +156,16 @@ records = Table(
     Column("revoked_at", UtcTime),
 )
 
+# One row per scene of a record: what `SimilarMedia` searches.
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("media_id", ForeignKey("records.media_id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at_ms", Integer, nullable=False),
+    Column("pdq", LargeBinary, nullable=False),
+)
+
 decisions = Table(
     "decisions",
     metadata,
