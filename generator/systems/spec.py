@@ -86,9 +86,12 @@ class SystemSpec:
 
     @property
     def formats(self) -> tuple[MediaFormat, ...]:
-        """The containers that this system's output goes into, the default first."""
+        """The containers that this system's output goes into, the default first. A system that runs here
+        makes a clip of one frame as a picture."""
         images = (MediaFormat.PNG, MediaFormat.JPEG, MediaFormat.WEBP)
-        return images if self.output is MediaKind.IMAGE else (MediaFormat.MP4,)
+        if self.output is MediaKind.IMAGE:
+            return images
+        return (MediaFormat.MP4,) if self.provider else (MediaFormat.MP4, *images)
 
     def complete(self, request: Request) -> Request:
         """`request` with every None but the seed filled in from this row.
@@ -104,7 +107,7 @@ class SystemSpec:
             request,
             width=request.width or self.width,
             height=request.height or self.height,
-            frames=request.frames or self.frames,
+            frames=request.frames or (1 if wanted.kind is MediaKind.IMAGE else self.frames),
             fps=request.fps or self.fps or None,
             steps=request.steps or self.steps,
             guidance=self.guidance if request.guidance is None else request.guidance,

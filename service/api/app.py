@@ -17,6 +17,7 @@ from service.api import (
     derived,
     events,
     health,
+    images,
     moderations,
     page,
     problems,
@@ -64,6 +65,7 @@ def create_app(state: ApiState) -> FastAPI:
         moderations,
         soft_binding,
         health,
+        images,
         page,
         webhooks,
     ):

@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from generator import MediaKind, Reference, RequestError, SystemSpec
+from generator import MediaFormat, MediaKind, Reference, RequestError, SystemSpec
 from generator import Request as GenerationRequest
 from generator.admit import admit
 from guard import PolicyViolation
@@ -36,13 +36,16 @@ MODERATION_CODE = "moderation_blocked"
 class Incoming:
     """A request, parsed: its fields, the references as files on disk, and the job it comes from.
 
-    `origin` holds one of `remixed_from`, `edited_from`, `extended_from`, or nothing.
+    `origin` holds one of `remixed_from`, `edited_from`, `extended_from`, or nothing; `kind` is "video" or
+    "image", `format` the container asked for.
     """
 
     asked: schemas.CreateVideo
     references: tuple[Reference, ...] = ()
     hashes: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "video"
+    format: MediaFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def submit(state: ApiState, tenant: str, incoming: Incoming, retry: Retry) -> tu
     plain = asked.model_dump(exclude={"input_reference", "safety_identifier"})
     new = NewJob(
         tenant=tenant,
-        kind="video",
+        kind=incoming.kind,
         model=state.spec.name,
         request={},
         digest=_digest(plain, incoming),
@@ -162,6 +165,8 @@ def _check_model(state: ApiState, name: str | None) -> None:
 
 def _digest(plain: Mapping[str, Any], incoming: Incoming) -> str:
     whole = [plain, incoming.hashes, dict(incoming.origin)]
+    if incoming.format is not None:
+        whole += [incoming.kind, incoming.format]
     return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -186,6 +191,7 @@ def generation_request(state: ApiState, tenant: str, incoming: Incoming) -> Gene
         references=incoming.references,
         tenant=tenant,
         purpose=asked.purpose,
+        format=incoming.format,
     )
 
 

@@ -103,6 +103,8 @@ async def read_form(request: Request, *, limit: int, part_limit: int) -> AsyncIt
             items = form.multi_items()
             texts = [(key, value) for key, value in items if isinstance(value, str)]
             files = {key: value for key, value in items if isinstance(value, UploadFile)}
+            if len(texts) + len(files) < len(items):
+                raise Problem(400, "bad_form", "A file field was sent more than once; one file is taken.")
             yield Form(unbracket(texts), files)
         finally:
             await form.close()
