@@ -19,6 +19,7 @@ from service.api import (
     health,
     images,
     moderations,
+    openapi,
     page,
     problems,
     soft_binding,
@@ -53,7 +54,7 @@ def create_app(state: ApiState) -> FastAPI:
     app.state.assay = state
     problems.install(app)
     app.add_middleware(Envelope)
-    for room in (
+    rooms = (
         appeals,
         admin,
         characters,
@@ -68,6 +69,9 @@ def create_app(state: ApiState) -> FastAPI:
         images,
         page,
         webhooks,
-    ):
+    )
+    for room in rooms:
         app.include_router(room.router)
+    app.state.routes = [route for room in rooms for route in room.router.routes]
+    openapi.describe(app)
     return app

@@ -15,6 +15,13 @@ def form_docs(model: type[BaseModel], file: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def file_docs(file: str) -> dict[str, Any]:
+    """A route that takes a form with the one file `file`."""
+    fields = {file: {"type": "string", "format": "binary"}}
+    schema = {"type": "object", "properties": fields, "required": [file]}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
 def inline(schema: dict[str, Any]) -> dict[str, Any]:
     """A JSON schema without references: nothing else in the document uses its parts."""
     parts = schema.pop("$defs", {})

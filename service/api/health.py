@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel
 
 from service import keys
 from service.api import schemas
@@ -17,18 +17,32 @@ from service.errors import Problem, ServiceError
 router = APIRouter(tags=["health"])
 
 
+class Stage(BaseModel):
+    """Whether one promise can be kept now, and how or why not."""
+
+    live: bool
+    detail: str
+
+
+class Readiness(BaseModel):
+    """All of them."""
+
+    ready: bool
+    stages: dict[str, Stage]
+
+
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 def readyz(state: State) -> JSONResponse:
     """Every stage with whether it works, 503 when one does not."""
     stages = {name: _state(check, state) for name, check in _STAGES.items()}
-    ready = all(stage["live"] for stage in stages.values())
-    return JSONResponse({"ready": ready, "stages": stages}, status_code=200 if ready else 503)
+    whole = Readiness(ready=all(stage.live for stage in stages.values()), stages=stages)
+    return JSONResponse(whole.model_dump(), status_code=200 if whole.ready else 503)
 
 
 @router.get("/v1/models")
@@ -95,8 +109,8 @@ _STAGES: dict[str, Callable[[ApiState], str]] = {
 }
 
 
-def _state(check: Callable[[ApiState], str], state: ApiState) -> dict[str, Any]:
+def _state(check: Callable[[ApiState], str], state: ApiState) -> Stage:
     try:
-        return {"live": True, "detail": check(state)}
+        return Stage(live=True, detail=check(state))
     except Exception as error:
-        return {"live": False, "detail": str(error)[:300]}
+        return Stage(live=False, detail=str(error)[:300])

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from guard import GuardRequest, Picture, Stage, Text
 from provenance import C2paState, Evidence
+from service.api.forms import file_docs
 from service.api.references import picture_data
 from service.api.state import ApiState, State, Tenant, Verifier
 from service.api.uploads import FORM_OVERHEAD, read_form, save_upload
@@ -160,7 +161,7 @@ def _category(reason: str) -> str | None:
     return next((name for start, name in _CATEGORY_OF.items() if reason.startswith(start)), None)
 
 
-@router.post("/content_provenance_checks")
+@router.post("/content_provenance_checks", openapi_extra=file_docs("file"))
 async def provenance_check(request: Request, state: State, tenant: Verifier) -> dict[str, Any]:
     """Manifest and mark of an upload. `not_detected` does not mean that a person made it."""
     settings = state.services.settings

@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from generator import GeneratorError, RequestError
 from guard import GuardError
@@ -141,6 +143,8 @@ def install(app: FastAPI) -> None:
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         problem = as_problem(error)
+        if problem.status == 405:
+            problem.headers["Allow"] = allowed_methods(app, request.scope)
         if problem.status >= 500:
             log.error("request %s failed: %s", request_id(request), problem.reason, exc_info=error)
         return problem_response(problem, request)
@@ -159,6 +163,15 @@ def install(app: FastAPI) -> None:
     for kind in kinds:
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(Exception, answer)
+
+
+def allowed_methods(app: FastAPI, scope: Scope) -> str:
+    """All methods of the path of `scope`: a router knows those of its first route alone."""
+    found: set[str] = set()
+    for route in app.state.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return ", ".join(sorted(found))
 
 
 def _invalid(error: RequestValidationError) -> Problem:

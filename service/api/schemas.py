@@ -132,7 +132,7 @@ class Provenance(BaseModel):
     """What a finished file can be proved by."""
 
     media_id: str
-    manifest: str | None
+    manifest: str | None = None
     sha256: str
 
 

@@ -124,3 +124,17 @@ def test_a_fault_of_the_program_is_a_problem_too(
     answer = client.get("/v1/videos", headers=bearer(state, "ada", "generate"))
     assert (answer.status_code, answer.json()["reason"]) == (500, "internal_error")
     assert "ZeroDivision" not in answer.text
+
+
+def test_a_wrong_method_is_told_the_right_ones(client: TestClient) -> None:
+    answer = client.options("/v1/videos/video_1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
+    assert client.options("/v1/videos").headers["allow"] == "GET, POST"
+
+
+def test_the_document_names_the_type_of_errors(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert list(operation["responses"]["4XX"]["content"]) == ["application/problem+json"]
+            assert "422" not in operation["responses"]
