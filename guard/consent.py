@@ -3,9 +3,8 @@ time.
 
 A token is `BASE64URL(payload).BASE64URL(signature)`; the payload is canonical JSON (sorted keys, no
 spaces), the signature Ed25519 (RFC 8032) over the domain tag and the payload bytes. It names a pseudonym,
-never a person. `subject_is` says what the token is bound to. Version 1 binds it to the SHA-256 of the
-picture file; binding to a committed face template, so that any picture of the person will do, is a further
-value of the same field.
+never a person. `subject_is` says what the token is bound to: the SHA-256 of one picture file, or the face
+that is enrolled under the pseudonym in the gallery, so that any picture of that person will do and no other.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import json
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -26,7 +26,13 @@ from guard.errors import ConsentError
 CONSENT_FORMAT = 1
 MAX_TOKEN_CHARACTERS = 4096  # a token has about 500
 _DOMAIN = b"assay consent 1\0"
-_BINDING = "picture-sha256"
+
+
+class Binding(StrEnum):
+    """What a consent is bound to."""
+
+    PICTURE = "picture-sha256"
+    FACE = "enrolled-face"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,12 @@ class Consent:
 
     id: str
     subject: str  # pseudonym
-    picture_sha256: str  # hex
+    picture_sha256: str  # hex; "" for a token bound to a face
     tenant: str
     purposes: tuple[str, ...]
     not_before: datetime
     not_after: datetime
+    binding: Binding = Binding.PICTURE
 
 
 class ConsentVerifier(Protocol):
@@ -68,6 +75,8 @@ class SignedConsents:
     def verify(self, token: str, *, tenant: str, purpose: str, sha256: str, now: datetime) -> Consent:
         """Returns the consent where signature, time, revocation, tenant, purpose and picture all fit.
 
+        Of a consent bound to a face, the caller compares `subject` with whom the picture shows.
+
         Raises `ConsentError`; its `reason` is malformed, unsigned, early, expired, revoked, tenant, purpose
         or picture.
         """
@@ -78,7 +87,7 @@ class SignedConsents:
             "revoked": consent.id not in self._revoked,
             "tenant": consent.tenant == tenant,
             "purpose": purpose in consent.purposes,
-            "picture": consent.picture_sha256 == sha256.lower(),
+            "picture": consent.binding is Binding.FACE or consent.picture_sha256 == sha256.lower(),
         }
         for reason, good in checks.items():
             if not good:
@@ -118,7 +127,7 @@ def _to_json(consent: Consent) -> dict[str, Any]:
         "format": CONSENT_FORMAT,
         "id": consent.id,
         "subject": consent.subject,
-        "subject_is": _BINDING,
+        "subject_is": consent.binding.value,
         "picture": consent.picture_sha256.lower(),
         "tenant": consent.tenant,
         "purposes": list(consent.purposes),
@@ -128,13 +137,18 @@ def _to_json(consent: Consent) -> dict[str, Any]:
 
 
 def _from_json(row: dict[str, Any]) -> Consent:
-    if row["format"] != CONSENT_FORMAT or row["subject_is"] != _BINDING:
-        raise ValueError("another format or binding")
+    if row["format"] != CONSENT_FORMAT:
+        raise ValueError("another format")
+    binding = Binding(row["subject_is"])
+    if (binding is Binding.FACE) != (row["picture"] == ""):
+        raise ValueError("a token is bound to a face or to a picture")
     not_before, not_after = (datetime.fromisoformat(row[key]) for key in ("not_before", "not_after"))
     if not_before.tzinfo is None or not_after.tzinfo is None:
         raise ValueError("times need a zone")
     purposes = tuple(str(purpose) for purpose in row["purposes"])
-    return Consent(row["id"], row["subject"], row["picture"], row["tenant"], purposes, not_before, not_after)
+    return Consent(
+        row["id"], row["subject"], row["picture"], row["tenant"], purposes, not_before, not_after, binding
+    )
 
 
 def _encode(data: bytes) -> str:

@@ -30,6 +30,7 @@ from guard.model import (
     Mentions,
     Mode,
     Policy,
+    ProtectedFace,
     Role,
     Rule,
     Stage,
@@ -39,7 +40,7 @@ from guard.model import (
 )
 from guard.names import Gazetteer, Match
 from guard.patterns import PatternSet
-from guard.pictures import LazyPictures
+from guard.pictures import LazyPictures, PeopleMatcher
 from guard.request import GuardRequest, Text
 from guard.rules import Facts, Sighting, View, describe, fires, parts_of, union, view_for
 from guard.style import is_style
@@ -65,6 +66,7 @@ class Guard:
         handle_key: bytes = b"",
         record: Callable[[GuardRequest, Decision], None] | None = None,
         ideas: IdeaBackend | None = None,
+        people: PeopleMatcher | None = None,
     ) -> None:
         """Compiles `policy`.
 
@@ -73,6 +75,7 @@ class Guard:
         refer to texts; empty, decisions have no handle. `record` is called with every decision; where it
         raises, `evaluate` does, too: what cannot be written down is not decided. `ideas` None: the embedded
         classifier, where its weights are; without any, rules about ideas have their `on_error` outcome.
+        `people` None: rules about protected faces have their `on_error` outcome.
         """
         self.policy = policy
         self._faces = faces
@@ -83,6 +86,7 @@ class Guard:
         self._record = record
         self._ideas = ideas or (embedded_ideas() if Idea in _asked(policy) else None)
         self._hashes = _hash_lists(policy)
+        self._people = people
         self._gazetteer = Gazetteer(_used_lists(policy, "people", "words"))
         self._patterns = PatternSet(_used_lists(policy, "patterns"))
         self._guesses = FamilyNames(_guessed_lists(policy))
@@ -103,6 +107,12 @@ class Guard:
         other._hashes = dict(hashes)
         return other
 
+    def with_people(self, people: PeopleMatcher) -> Guard:
+        """Returns a guard with the same compiled policy and another gallery of protected people."""
+        other = self.with_backends(self._faces, self._consents)
+        other._people = people
+        return other
+
     @property
     def hash_lists(self) -> tuple[str, ...]:
         """The names of the lists of pictures."""
@@ -120,10 +130,14 @@ class Guard:
         return self._gazetteer
 
     def missing_backends(self) -> tuple[str, ...]:
-        """Returns which checks of the policy cannot run ("faces", "ideas"); a doctor command shows them."""
+        """Returns which checks of the policy cannot run: "faces", "ideas", "people"."""
         asked = _asked(self.policy)
-        faces = ("faces",) if Face in asked and self._faces is None else ()
-        return (*faces, "ideas") if Idea in asked and self._ideas is None else faces
+        backends = {
+            Face: ("faces", self._faces),
+            Idea: ("ideas", self._ideas),
+            ProtectedFace: ("people", self._people),
+        }
+        return tuple(name for kind, (name, backend) in backends.items() if kind in asked and backend is None)
 
     def enforce(self, request: GuardRequest) -> Decision:
         """Returns the decision of `evaluate` where it allows; raises `PolicyViolation` otherwise."""
@@ -150,7 +164,7 @@ class Guard:
         for index, text in enumerate(request.all_texts()):
             for sighting in self._read(index, text):
                 sightings.setdefault(sighting.evidence.list, []).append(sighting)
-        pictures = LazyPictures(request, self._faces, self._consents, self._clock, self._hashes)
+        pictures = LazyPictures(request, self._faces, self._consents, self._clock, self._hashes, self._people)
         roles = tuple(picture.role for picture in request.pictures)
         adapters = tuple(adapter.sha256 for adapter in request.adapters)
         ideas = LazyIdeas(request.all_texts(), self._ideas)

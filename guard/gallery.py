@@ -2,8 +2,8 @@
 
 Templates are turned by a secret rotation before they are stored or compared (cosines stay the same; another
 key makes other templates, which ISO/IEC 24745 calls renewable), and the file is sealed with AES-256-GCM. The
-gallery holds pseudonyms, never names. What is computed of a stranger's face lives as long as the call. Answers
-are pseudonyms of matched people, without scores: yes and no, asked often enough, describe a face.
+gallery holds pseudonyms, never names. What is computed of a stranger's face lives as long as the call.
+Answers are pseudonyms of matched people, without scores: yes and no, asked often enough, describe a face.
 """
 
 from __future__ import annotations

@@ -38,9 +38,10 @@ IDEAS: Mapping[str, str] = {
 BUCKET_BITS = 17  # 131,072 rows; two features share a row about once in 300 per text
 FORMAT = "assay ideas 1"
 _GRAMS = (3, 4, 5)  # letters, spaces between words included
-_SALTS = np.array([0x9E37, 0x79B9, 0x7F4A], np.uint64)  # words, pairs of words, runs of letters
+_SALTS = np.array([0x9E37, 0x79B9, 0x7F4A, 0x1C69], np.uint64)  # words, pairs, runs of letters, words
 _MIX = np.uint64(0xD6E8FEB86659FD93)
-_MAX_LETTERS = 4000  # of a text; what comes later adds nothing to what it is about
+_WINDOW = 10  # words; a long prompt is also judged in pieces of so many, overlapping by half
+_MAX_WORDS = 2000  # of a text; a text encoder reads a few hundred
 _MAX_FILE_BYTES = 8 * 2**20
 
 
@@ -101,10 +102,15 @@ class HashedIdeas:
         return frozenset(self.names)
 
     def scores(self, text: str) -> NDArray[np.float32]:
-        """Returns the log-odds of each idea, in the order of `names`; takes time linear in the text."""
-        rows = features(read(text))
-        if not len(rows):
-            return self.bias
+        """Returns the log-odds of each idea, in the order of `names`; takes time linear in the text.
+
+        They are the largest over the whole text and windows of it, so that a long prompt hides nothing.
+        """
+        found = [self._score(piece) for piece in pieces(read(text))]
+        return np.asarray(np.max(found, axis=0) if found else self.bias, np.float32)
+
+    def _score(self, words: Sequence[str]) -> NDArray[np.float32]:
+        rows = features(words)
         return np.asarray(self.weights[rows].sum(0) / np.sqrt(len(rows)) + self.bias, np.float32)
 
     def holds(self, text: str, idea: str, certainty: Certainty) -> bool:
@@ -114,16 +120,23 @@ class HashedIdeas:
         return float(self.scores(text)[self.names.index(idea)]) >= self.points[idea][certainty]
 
 
-def features(reading: Reading) -> NDArray[np.int64]:
-    """Returns the rows of the weights that a text asks for, each once, in [0, 2**BUCKET_BITS)."""
-    words = [reading.token(i) for i in range(len(reading.tokens))]
-    padded = f" {' '.join(words)} "[:_MAX_LETTERS]
-    if not words:
-        return np.empty(0, np.int64)
+def pieces(reading: Reading) -> list[list[str]]:
+    """Returns the words of a text, and of windows of it where it is long; [] where it has no words."""
+    words = [reading.token(i) for i in range(min(len(reading.tokens), _MAX_WORDS))]
+    if len(words) <= _WINDOW:
+        return [words] if words else []
+    starts = range(0, len(words) - _WINDOW // 2, _WINDOW // 2)
+    return [words, *(words[at : at + _WINDOW] for at in starts)]
+
+
+def features(words: Sequence[str]) -> NDArray[np.int64]:
+    """Returns the rows of the weights that words ask for, each once, in [0, 2**BUCKET_BITS)."""
+    padded = f" {' '.join(words)} "
     text = PieceHashes(padded)
     gaps = np.array([i for i, letter in enumerate(padded) if letter == " "], np.int64)
     begins, ends = gaps[:-1] + 1, gaps[1:]
-    keys = [text.hashes(begins, ends) ^ _SALTS[0], text.hashes(begins[:-1], ends[1:]) ^ _SALTS[1]]
+    words_alone = text.hashes(begins, ends)  # twice: runs of letters outnumber them
+    keys = [words_alone ^ _SALTS[0], words_alone ^ _SALTS[3], text.hashes(begins[:-1], ends[1:]) ^ _SALTS[1]]
     for size in _GRAMS:
         first = np.arange(max(0, len(padded) - size + 1))
         keys.append(text.hashes(first, first + size) ^ _SALTS[2])

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Protocol
 
-from guard.consent import ConsentVerifier
+import numpy as np
+from numpy.typing import NDArray
+
+from guard.consent import Binding, Consent, ConsentVerifier
 from guard.errors import BackendError, ConsentError
 from guard.faces import FACE_PROBABILITY, FaceBackend
 from guard.hashes import KnownPictures
 from guard.model import Face
 from guard.request import GuardRequest, Picture
+
+CONSENT_RATE = 1e-5  # of strangers who would pass for the person in a token
+
+
+class PeopleMatcher(Protocol):
+    """Something that knows the faces of protected people; `guard.gallery.FaceMatcher` is one."""
+
+    def matched(self, pixels: NDArray[np.uint8], *, wrong_person_at_most: float) -> frozenset[str]:
+        """Returns the pseudonyms of the protected people in `pixels`; raises `BackendError`."""
+        ...
 
 
 class LazyPictures:
@@ -23,12 +37,15 @@ class LazyPictures:
         consents: ConsentVerifier | None,
         clock: Callable[[], datetime],
         hashes: Mapping[str, KnownPictures],
+        matcher: PeopleMatcher | None,
     ) -> None:
         self._request = request
         self._faces = faces
         self._consents = consents
         self._clock = clock
         self._hashes = hashes
+        self._matcher = matcher
+        self._people: dict[tuple[int, float], frozenset[str]] = {}
         self._probability: dict[int, float] = {}
 
     def face(self, index: int, condition: Face) -> bool:
@@ -42,16 +59,32 @@ class LazyPictures:
     def known(self, index: int, hashes: str) -> bool:
         return self._hashes[hashes].matches(self._request.pictures[index].pixels)
 
+    def people(self, index: int, wrong_person_at_most: float) -> frozenset[str]:
+        if self._matcher is None:
+            raise BackendError("no face gallery is set up; install one or change the rule's on_error")
+        key = index, wrong_person_at_most
+        if key not in self._people:
+            pixels = self._request.pictures[index].pixels
+            self._people[key] = self._matcher.matched(pixels, wrong_person_at_most=wrong_person_at_most)
+        return self._people[key]
+
     def consented(self, index: int) -> bool:
         picture = self._request.pictures[index]
-        return any(self._valid(token, picture) for token in picture.consents)
-
-    def _valid(self, token: str, picture: Picture) -> bool:
-        if self._consents is None:
+        found = [consent for token in picture.consents if (consent := self._valid(token, picture))]
+        if any(consent.binding is Binding.PICTURE for consent in found):
+            return True
+        if not found:
             return False
+        # A token for one person does not cover another one beside them, nor a face that nobody knows.
+        shown = self.people(index, CONSENT_RATE)
+        return bool(shown) and shown <= {consent.subject for consent in found}
+
+    def _valid(self, token: str, picture: Picture) -> Consent | None:
+        if self._consents is None:
+            return None
         request = self._request
         try:
-            self._consents.verify(
+            return self._consents.verify(
                 token,
                 tenant=request.tenant,
                 purpose=request.purpose,
@@ -59,5 +92,4 @@ class LazyPictures:
                 now=self._clock(),
             )
         except ConsentError:
-            return False
-        return True
+            return None

@@ -18,6 +18,7 @@ from guard.model import (
     KnownPicture,
     Leaf,
     Mentions,
+    ProtectedFace,
     Role,
     Rule,
     TextCondition,
@@ -33,6 +34,10 @@ class PictureFacts(Protocol):
 
     def face(self, index: int, condition: Face) -> bool:
         """True where picture `index` has a face, with the certainty that `condition` asks for."""
+        ...
+
+    def people(self, index: int, wrong_person_at_most: float) -> frozenset[str]:
+        """Returns who of the face gallery is in picture `index`."""
         ...
 
     def known(self, index: int, hashes: str) -> bool:
@@ -139,6 +144,8 @@ class View:
                 return any(self.holds(part) for part in parts)
             case Face():
                 return self.picture is not None and self.facts.pictures.face(self.picture, condition)
+            case ProtectedFace(wrong_person_at_most=rate):
+                return self.picture is not None and bool(self.facts.pictures.people(self.picture, rate))
             case KnownPicture(hash=name):
                 return self.picture is not None and self.facts.pictures.known(self.picture, name)
             case Idea():
@@ -202,8 +209,8 @@ def _exempt(view: View, exemption: TextCondition, words: int) -> View:
 
 def kind_of(leaf: Leaf) -> str:
     """Returns the key by which a policy names the condition."""
-    if isinstance(leaf, KnownPicture):
-        return "hash"
+    if isinstance(leaf, KnownPicture | ProtectedFace):
+        return "hash" if isinstance(leaf, KnownPicture) else "face_matches"
     return type(leaf).__name__.lower().removesuffix("file")
 
 
@@ -216,6 +223,8 @@ def describe(condition: Condition) -> str:
             return "any of " + ", ".join(describe(part) for part in parts)
         case Face(face=value) | Consent(consent=value):
             return f"{kind_of(condition)}: {value}"
+        case ProtectedFace(face_matches=name, wrong_person_at_most=rate):
+            return f"face_matches: {name}, wrong person at most 1 in {1 / rate:.0f} uploads"
         case KnownPicture(hash=name):
             return f"hash: {name}"
         case Idea(idea=idea, certainty=certainty):

@@ -120,6 +120,7 @@ def _scripted(guard: Guard, case: PictureCase) -> Guard:
     """Returns a guard that sees in pictures what a test says."""
     seen = _ScriptedPictures(case.hash == "listed")
     other = guard.with_backends(_ScriptedFaces(case.face), _ScriptedConsents(case.consent))
+    other = other.with_people(_ScriptedPeople(frozenset({"subject"} if case.match == "enrolled" else ())))
     return other.with_hashes(dict.fromkeys(guard.hash_lists, seen))
 
 
@@ -182,6 +183,8 @@ def _run_policy_test(test: CaseTest, guard: Guard) -> TestResult:
 def _name(test: CaseTest) -> str:
     case = test.case
     match case:
+        case PictureCase(match="enrolled", consent=consent):
+            return f"{test.expect}: face_matches: enrolled, consent: {consent}"
         case PictureCase(hash="listed"):
             return f"{test.expect}: hash: listed"
         case PictureCase(face=face, consent=consent):
@@ -203,6 +206,16 @@ class _ScriptedFaces:
         if self.state == "unknown":
             raise BackendError("the detector could not run")
         return [FaceDetection((0.0, 0.0, 16.0, 16.0), 1.0)] if self.state == "present" else []
+
+
+@dataclass(frozen=True)
+class _ScriptedPeople:
+    """Matches whom a test says."""
+
+    shown: frozenset[str]
+
+    def matched(self, pixels: NDArray[np.uint8], *, wrong_person_at_most: float) -> frozenset[str]:
+        return self.shown
 
 
 @dataclass(frozen=True)

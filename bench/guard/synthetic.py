@@ -8,6 +8,7 @@ is about minors.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -19,17 +20,24 @@ def _phrases() -> Mapping[str, Any]:
     return cast(Mapping[str, Any], json.loads(text))
 
 
-def risky(count: int, rng: Random) -> Iterator[tuple[str, str]]:
-    """Yields `count` prompts for each idea, as (idea, prompt)."""
+def risky(count: int, rng: Random, *, kept_apart: bool = False) -> Iterator[tuple[str, str]]:
+    """Yields `count` prompts for each idea, as (idea, prompt).
+
+    One phrase in five is kept apart from training, by hash; `kept_apart` asks for those.
+    """
     for idea, phrases in _phrases()["ideas"].items():
         for _ in range(count):
-            yield idea, _sentence(phrases, rng)
+            yield idea, _sentence(_half(phrases, kept_apart), rng)
 
 
-def harmless(count: int, rng: Random) -> Iterator[str]:
+def harmless(count: int, rng: Random, *, kept_apart: bool = False) -> Iterator[str]:
     """Yields `count` prompts that are about none of the ideas."""
     for _ in range(count):
-        yield _sentence(_phrases()["harmless"], rng)
+        yield _sentence(_half(_phrases()["harmless"], kept_apart), rng)
+
+
+def _half(phrases: Sequence[str], kept_apart: bool) -> list[str]:
+    return [text for text in phrases if (sha256(text.encode()).digest()[0] % 5 == 0) == kept_apart]
 
 
 def _sentence(phrases: Sequence[str], rng: Random) -> str:

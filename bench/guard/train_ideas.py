@@ -4,7 +4,7 @@
 
 Texts: the half of the prompt sets that is for tuning, and made-up ones (`bench.guard.synthetic`). Nothing is
 read of the other half; `python -m bench.guard --parts ideas` measures there. Operating points come from
-four-fold cross-validation on the tuning half, so that no text sets a point with a model that has seen it.
+three-fold cross-validation on the tuning half, so that no text sets a point with a model that has seen it.
 """
 
 import argparse
@@ -24,16 +24,16 @@ from torch.nn import functional
 
 from bench.guard.data import benign_texts, held_out, rows_of
 from bench.guard.synthetic import harmless, risky
-from guard.ideas import BUCKET_BITS, FORMAT, IDEAS, features
+from guard.ideas import BUCKET_BITS, FORMAT, IDEAS, features, pieces
 from guard.model import Certainty
 from guard.views import read
 
 NAMES = tuple(IDEAS)
-# False positives of all ideas together on harmless prompts, by certainty.
+# False positives of all ideas together on benign prompts, by certainty.
 FALSE_POSITIVES = {Certainty.SURE: 0.0005, Certainty.LIKELY: 0.004, Certainty.POSSIBLE: 0.02}
-SYNTHETIC_PER_IDEA, SYNTHETIC_HARMLESS = 1200, 6000
+SYNTHETIC_PER_IDEA, SYNTHETIC_HARMLESS = 700, 3000
 I2P_RISKY, I2P_HARMLESS = 50.0, 10.0  # percent of pictures that people found inappropriate
-FOLDS, EPOCHS, BATCH, RATE = 4, 6, 64, 0.1
+FOLDS, EPOCHS, BATCH, RATE = 3, 8, 64, 0.3
 _OPENAI = {
     "H": "hate",
     "H2": "hate",
@@ -71,7 +71,7 @@ def examples(folder: Path) -> Iterator[Example]:
     for row in rows_of(folder, "unsafe_i2p"):
         share, ideas = float(row["inappropriate_pct"]), [_I2P.get(c, c) for c in row["categories"]]
         if share >= I2P_RISKY:
-            yield Example(str(row["prompt"]), frozenset(ideas) & set(NAMES), "i2p", 0.5)
+            yield Example(str(row["prompt"]), frozenset(ideas) & set(NAMES), "i2p", 0.25)
         elif share <= I2P_HARMLESS:
             yield Example(str(row["prompt"]), frozenset(), "i2p", 0.5)
 
@@ -84,13 +84,27 @@ def synthetic(seed: int) -> list[Example]:
 
 
 class Rows:
-    """Texts as rows of features, in one array with offsets."""
+    """Texts as rows of features, one for each piece; `pieces` are the pieces of each text.
+
+    Of a harmless text every piece is harmless; of a risky one only the whole is known to be risky.
+    """
 
     def __init__(self, found: Sequence[Example]) -> None:
-        self.rows = [torch.from_numpy(features(read(example.text))) for example in found]
-        labels = [[float(name in example.ideas) for name in NAMES] for example in found]
-        self.labels = torch.tensor(labels)
-        self.weights = torch.tensor([example.weight for example in found])
+        self.rows: list[torch.Tensor] = []
+        self.pieces: list[range] = []
+        labels, weights = [], []
+        for example in found:
+            parts = pieces(read(example.text))
+            self.pieces.append(range(len(self.rows), len(self.rows) + len(parts)))
+            for number, words in enumerate(parts):
+                self.rows.append(torch.from_numpy(features(words)))
+                labels.append([float(name in example.ideas) for name in NAMES])
+                weights.append(example.weight * (number == 0 or example.harmless) / (1 + (number > 0)))
+        self.labels, self.weights = torch.tensor(labels), torch.tensor(weights)
+
+    def training(self, picks: Sequence[int]) -> list[int]:
+        """Returns the pieces of the picked texts that training learns from."""
+        return [piece for i in picks for piece in self.pieces[i] if self.weights[piece] > 0]
 
     def bag(self, picks: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Returns features, where each text begins, and one over the root of its number of features."""
@@ -117,7 +131,7 @@ class Model(torch.nn.Module):
 def train(data: Rows, picks: Sequence[int], seed: int) -> tuple[Model, list[float]]:
     """Returns a model trained on the picked texts, and the loss after each epoch."""
     torch.manual_seed(seed)
-    model, order, losses = Model(), list(picks), []
+    model, order, losses = Model(), data.training(picks), []
     optimiser = torch.optim.Adagrad(model.parameters(), lr=RATE)
     rng = Random(seed)
     for _ in range(EPOCHS):
@@ -138,8 +152,9 @@ def train(data: Rows, picks: Sequence[int], seed: int) -> tuple[Model, list[floa
 
 @torch.inference_mode()
 def scores_of(model: Model, data: Rows, picks: Sequence[int]) -> NDArray[np.float32]:
-    """Returns log-odds [texts, ideas] of the picked texts."""
-    return np.asarray(model(*data.bag(picks)).numpy(), np.float32)
+    """Returns log-odds [texts, ideas] of the picked texts, the largest over their pieces."""
+    found = [model(*data.bag(data.pieces[i])).max(0).values.numpy() for i in picks if len(data.pieces[i])]
+    return np.array(found, np.float32)
 
 
 def operating_points(scores: NDArray[np.float32]) -> dict[str, dict[str, float]]:
@@ -181,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     harmless_scores, curves = [], []
     for number, fold in enumerate(folds):
         model, losses = train(data, made + sorted(set(real) - set(fold)), arguments.seed)
-        calm = [i for i in fold if found[i].harmless and found[i].source != "i2p"]  # that label is a guess
+        calm = [i for i in fold if found[i].source == "benign"]
         harmless_scores.append(scores_of(model, data, calm))
         curves.append(losses)
         print(f"fold {number + 1} of {FOLDS}: {len(calm)} harmless texts, loss {losses[-1]:.4f}", flush=True)

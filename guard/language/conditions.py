@@ -9,6 +9,7 @@ from guard.language.words import (
     hash_list,
     pattern_list,
     people_list,
+    uploads,
     within_key,
     word_list,
 )
@@ -23,6 +24,7 @@ from guard.model import (
     KnownPicture,
     Mentions,
     Pattern,
+    ProtectedFace,
     Role,
     Words,
 )
@@ -87,6 +89,21 @@ _face = Record(
         "certainty": Key(certainty, "How sure the detector must be; likely is the default."),
     },
 )
+_protected_face = Record(
+    "a `face_matches` condition",
+    ProtectedFace,
+    {
+        "face_matches": Key(
+            Word("a gallery", {"protected-people": "protected-people"}),
+            "Somebody of the gallery of protected people is in the picture.",
+            required=True,
+        ),
+        "wrong_person_at_most": Key(
+            uploads,
+            "How many pictures of strangers may be taken for somebody in the gallery; 1 in 100000 uploads.",
+        ),
+    },
+)
 _consent = Record(
     "a `consent` condition",
     Consent,
@@ -128,6 +145,7 @@ CONDITION_GRAMMAR: Spec[Condition] = Choice[Condition](
         "pattern": _pattern,
         "idea": _idea,
         "face": _face,
+        "face_matches": _protected_face,
         "hash": _known_picture,
         "consent": _consent,
         "adapter": _adapter,

@@ -31,6 +31,20 @@ def _known(at: Location, *, hash: str) -> PictureCase:
     return PictureCase("none", at, hash=hash)
 
 
+def _matched(at: Location, *, face_matches: str, consent: str = "none") -> PictureCase:
+    return PictureCase("present", at, consent=consent, match=face_matches)
+
+
+_match_state = Word("a state of a face", {"enrolled": "enrolled", "nobody": "nobody"})
+_consent_state = Word("a state of consent", {"valid": "valid", "none": "none", "expired": "expired"})
+_matched_case = Record(
+    "a face",
+    _matched,
+    {
+        "face_matches": Key(_match_state, "Whether it is of somebody in the gallery.", required=True),
+        "consent": Key(_consent_state, "The consent token that comes with the picture; none is the default."),
+    },
+)
 _hash_state = Word("a state of a picture", {"listed": "listed", "unlisted": "unlisted"})
 _known_case = Record(
     "a known picture", _known, {"hash": Key(_hash_state, "Whether it is in the lists.", required=True)}
@@ -47,7 +61,7 @@ _adapter_case = Record(
     },
 )
 _described: Spec[Case] = Choice[Case](
-    "a case", {"face": _picture, "hash": _known_case, "adapter": _adapter_case}
+    "a case", {"face": _picture, "hash": _known_case, "face_matches": _matched_case, "adapter": _adapter_case}
 )
 _case: Spec[Case] = Either[Case](scalar=Text("a text to test"), mapping=_described)
 

@@ -28,6 +28,11 @@ reason = Registered(
 item = Text("an entry", max_length=MAX_ITEM_CHARACTERS)
 certainty = Word("a certainty", {word.value: word for word in Certainty})
 distance = Parsed("a distance such as `6 words`", r"[1-9]\d{0,2} words?", lambda text: int(text.split()[0]))
+uploads = Parsed(
+    "a rate such as `1 in 100000 uploads`",
+    r"1 in [1-9]\d{1,8} uploads",
+    lambda text: 1 / int(text.split()[2]),
+)
 strictness = Whole("a strictness", 1, MAX_STRICTNESS)
 percent = Parsed("a share such as `95%`", r"(100|\d{1,2})%", lambda text: int(text[:-1]) / 100)
 

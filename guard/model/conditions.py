@@ -70,6 +70,18 @@ class Face:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtectedFace:
+    """Holds for a picture that shows somebody of the face gallery.
+
+    `wrong_person_at_most` is the share of pictures of strangers for which it may hold by mistake.
+    """
+
+    face_matches: str  # "protected-people"
+    at: Location
+    wrong_person_at_most: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """Holds for a picture without a valid consent token for the request's tenant and purpose."""
 
@@ -103,8 +115,8 @@ class AnyOf:
 
 
 TextCondition = Words | Mentions | Pattern
-PictureCondition = Face | Consent | KnownPicture
-Leaf = Words | Mentions | Pattern | Idea | Face | Consent | KnownPicture | AdapterFile
+PictureCondition = Face | ProtectedFace | Consent | KnownPicture
+Leaf = Words | Mentions | Pattern | Idea | Face | ProtectedFace | Consent | KnownPicture | AdapterFile
 Condition = Leaf | AllOf | AnyOf
 
 

@@ -11,13 +11,15 @@ from guard.errors import Location
 class PictureCase:
     """The picture of a test, described.
 
-    `face` is present, none or unknown; `consent` valid, none or expired; `hash` listed or unlisted.
+    `face` is present, none or unknown; `consent` valid, none or expired; `hash` listed or unlisted;
+    `match` enrolled or nobody.
     """
 
     face: str
     at: Location
     consent: str = "none"
     hash: str = "unlisted"
+    match: str = "nobody"
 
 
 @dataclass(frozen=True, slots=True)

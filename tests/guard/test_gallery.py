@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 from skimage import data
 
-from guard import BackendError, FaceDetection, MtcnnFaces
+from guard import (
+    BackendError,
+    Consent,
+    Decision,
+    FaceDetection,
+    Guard,
+    GuardRequest,
+    MtcnnFaces,
+    Picture,
+    SignedConsents,
+    Stage,
+    issue_consent,
+    parse_policy,
+)
 from guard.calibration import MIN_TAIL, Calibration
+from guard.consent import Binding
 from guard.gallery import Enrolled, FaceMatcher, open_gallery, seal_gallery
+from guard.testing import run_tests
+from tests.guard.conftest import NOW
 
 KEY, DIMENSIONS = bytes(range(32)), 64
 RNG = np.random.default_rng(5)
@@ -198,3 +217,89 @@ def test_nothing_of_a_stranger_is_kept(matcher: FaceMatcher, tmp_path: Path) -> 
     matcher.matched(np.asarray(data.astronaut(), np.uint8), wrong_person_at_most=0.001)
     assert len(matcher.gallery) == before
     assert not any(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------- rules and consent
+
+POLICY = """\
+policy: test.people
+version: 1.0.0
+unchecked_stages: [prompt, adapter, output]
+rules:
+  - id: protected
+    title: A protected person without consent
+    stage: reference
+    severity: critical
+    mode: enforce
+    when:
+      all:
+        - {face_matches: protected-people, wrong_person_at_most: 1 in 1000 uploads}
+        - consent: missing
+    then: block
+    reason: PERSON.NO_CONSENT
+    tests:
+      - block: {face_matches: enrolled}
+      - block: {face_matches: enrolled, consent: expired}
+      - allow: {face_matches: enrolled, consent: valid}
+      - allow: {face_matches: nobody}
+"""
+ISSUER = Ed25519PrivateKey.generate()
+HOURS = timedelta(hours=1)
+
+
+def token(subject: str, *, tenant: str = "default", until: datetime = NOW + HOURS) -> str:
+    consent = Consent(
+        "c1", subject, "", tenant, ("generate",), NOW - HOURS, until, binding=Binding.FACE
+    )  # fmt: skip
+    return issue_consent(consent, ISSUER)
+
+
+def decide(
+    matcher: FaceMatcher | None, name: str, *tokens: str, revoked: frozenset[str] = frozenset()
+) -> Decision:
+    consents = SignedConsents((ISSUER.public_key(),), revoked=revoked)
+    guard = Guard(
+        parse_policy(POLICY, "people.yaml"), faces=None, consents=consents, clock=lambda: NOW, people=matcher
+    )
+    picture = Picture("reference", np.asarray(getattr(data, name)(), np.uint8), "0" * 64, tokens)
+    return guard.evaluate(GuardRequest(Stage.REFERENCE, pictures=(picture,)))
+
+
+def test_protected_people_need_their_own_consent(matcher: FaceMatcher) -> None:
+    assert decide(matcher, "coffee").allowed
+    assert not decide(matcher, "astronaut").allowed
+    assert decide(matcher, "astronaut", token("collins")).allowed
+
+
+@pytest.mark.parametrize(
+    ("subject", "tenant", "until", "revoked"),
+    [
+        ("p3", "default", NOW + HOURS, frozenset()),  # somebody else's consent
+        ("collins", "other", NOW + HOURS, frozenset()),
+        ("collins", "default", NOW - HOURS / 2, frozenset()),
+        ("collins", "default", NOW + HOURS, frozenset({"c1"})),
+    ],
+)
+def test_other_consents_do_not_do(
+    subject: str, tenant: str, until: datetime, revoked: frozenset[str], matcher: FaceMatcher
+) -> None:
+    given = token(subject, tenant=tenant, until=until)
+    assert not decide(matcher, "astronaut", given, revoked=revoked).allowed
+
+
+def test_answers_hold_no_score_and_no_pseudonym(matcher: FaceMatcher) -> None:
+    text = json.dumps(decide(matcher, "astronaut").to_json())
+    assert "collins" not in text
+    assert "similarity" not in text
+
+
+def test_without_a_gallery_the_rule_says_what_happens() -> None:
+    decision = decide(None, "coffee")
+    assert (decision.allowed, decision.reason) == (False, "GUARD.CHECK_FAILED")
+
+
+def test_tests_inside_face_rules_run() -> None:
+    policy = parse_policy(POLICY, "people.yaml")
+    guard = Guard(policy, faces=None, consents=None, clock=lambda: NOW)
+    assert run_tests(policy, guard).passed
+    assert guard.missing_backends() == ("people",)
