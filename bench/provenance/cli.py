@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.provenance import agreement, fuzz, recovery, tamper
+from bench.provenance import agreement, fuzz, recovery, registry, tamper
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -23,6 +23,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     recovered.add_argument(
         "--count", type=int, default=recovery.COUNT, help="clips, and pictures of each kind"
     )
+    stored = parts.add_parser("registry", help=registry.__doc__)
+    stored.add_argument("--count", type=int, default=registry.COUNT, help="records")
+    stored.add_argument("--lookups", type=int, default=registry.LOOKUPS)
     for part in parts.choices.values():
         part.add_argument("--out", type=Path, required=True, help="folder for results; a run goes on there")
     return parser.parse_args(argv)
@@ -59,4 +62,15 @@ def _recovery(args: argparse.Namespace) -> bool:
     return bool(summary["right"] >= enough and summary["wrong"] == 0 and refuted)
 
 
-_PARTS = {"tamper": _tamper, "agreement": _agreement, "fuzz": _fuzz, "recovery": _recovery}
+def _registry(args: argparse.Namespace) -> bool:
+    summary = registry.run(args.out, args.count, args.lookups)
+    return bool(max(summary["p99_ms"].values()) <= 5)
+
+
+_PARTS = {
+    "tamper": _tamper,
+    "agreement": _agreement,
+    "fuzz": _fuzz,
+    "recovery": _recovery,
+    "registry": _registry,
+}
