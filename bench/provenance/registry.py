@@ -49,7 +49,8 @@ def fill(path: Path, count: int) -> None:
             connection.executemany("INSERT INTO media_ids VALUES (?, ?)", [(i, now) for i in ids])
             connection.executemany(
                 "INSERT INTO records"
-                " (media_id, key_id, manifest_label, manifest, digests, tenant, created_at) VALUES (?, '0.0', ?, ?, '{}', 'bench', ?)",
+                " (media_id, key_id, manifest_label, manifest, digests, tenant, created_at)"
+                " VALUES (?, '0.0', ?, ?, '{}', 'bench', ?)",
                 [(i, f"urn:c2pa:{i:012x}-0000-4000-8000-{i:012x}", blob, now) for i in ids],
             )
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
