@@ -20,9 +20,10 @@ from guard.request import GuardRequest
 from guard.rules import Facts, Sighting, View, describe, view_for
 from guard.views import read
 
-NEAR_SIMILARITY = 0.7  # share of letters that agree from which a piece of text is called close
+NEAR_SIMILARITY = 0.6  # share of letters that agree from which a piece of text is called close
 _MAX_NEAR_NAMES = 20_000  # names compared with a text; larger lists are explained by matches alone
 _NEAR_SHOWN = 2
+ALL_OF = "all of these"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,25 @@ class RuleTrace:
     when: ConditionTrace
     unless: tuple[ConditionTrace, ...]
 
+    def why_not(self, text: str) -> str:
+        """Returns in one sentence why the rule does not fire on `text`, or "" where it does."""
+        if self.fires:
+            return ""
+        if self.when.holds:
+            return "an exemption applies: " + ", ".join(trace.label for trace in self.unless if trace.holds)
+        parts = self.when.parts if self.when.label == ALL_OF else (self.when,)
+        held = sum(part.holds for part in parts)
+        missing = ", ".join(_missing(part, text) for part in parts if not part.holds)
+        return f"{held} of {len(parts)} conditions held; missing: {missing}"
+
+
+def _missing(trace: ConditionTrace, text: str) -> str:
+    """Returns what a condition would have needed, and the nearest thing in the text."""
+    if trace.note:
+        return f"{trace.label} ({trace.note})"
+    near = next(iter(trace.near), None)
+    return f"{trace.label} (closest: {text[near.start : near.end]!r})" if near else trace.label
+
 
 def explain(guard: Guard, request: GuardRequest) -> tuple[RuleTrace, ...]:
     """Returns how every rule of the stage judged the request; of pictures, the first that a rule fires on."""
@@ -86,7 +106,7 @@ class _Tracer:
     def trace(self, condition: Condition) -> ConditionTrace:
         if isinstance(condition, AllOf | AnyOf):
             parts = condition.all if isinstance(condition, AllOf) else condition.any
-            label = "all of these" if isinstance(condition, AllOf) else "any of these"
+            label = ALL_OF if isinstance(condition, AllOf) else "any of these"
             return ConditionTrace(label, self._holds(condition), parts=tuple(map(self.trace, parts)))
         if isinstance(condition, TextCondition):
             return self._trace_text(condition)

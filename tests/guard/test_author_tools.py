@@ -199,6 +199,23 @@ def test_an_explanation_says_why_something_does_not_count(condition: str, text: 
     assert trace(guard_of(policy), text).parts[1].note == note
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("press photo of Amy Klobuchar", ""),
+        (
+            "Amy Klobuchar in a press pic",
+            "1 of 2 conditions held; missing: words: press (closest: 'press pic')",
+        ),
+        ("press photo, statue of Amy Klobuchar", "an exemption applies: words: art within 3 words"),
+        ("a cat", "0 of 2 conditions held; missing: mentions: people, words: press"),
+    ],
+)
+def test_a_rule_says_in_one_sentence_why_it_does_not_fire(guard: Guard, text: str, why: str) -> None:
+    (rule,) = explain(guard, prompt(text))
+    assert rule.why_not(text) == why
+
+
 def test_an_explanation_shows_exemptions(guard: Guard) -> None:
     (rule,) = explain(guard, prompt("press photo, statue of Amy Klobuchar"))
     assert not rule.fires

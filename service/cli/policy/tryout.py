@@ -77,7 +77,15 @@ def _headline(decision: Decision, text: str) -> Panel:
     style = _OUTCOME_STYLE[decision.outcome.value]
     verdict = Text(f"{decision.outcome.value.upper()}", style)
     verdict.append(f"  {decision.points} points  {decision.policy}", "dim")
-    told = Text(f"the user is told: {decision.user_text()}", "italic") if decision.findings else Text()
+    told = Text()
+    if decision.findings:
+        told.append(f"{decision.reason}: ", "dim").append(
+            f"the user is told: {decision.user_text()}", "italic"
+        )
+    if decision.reason == "GUARD.NO_RULES":
+        told.append(
+            f"\nno rule of stage {decision.stage} is in `mode: enforce`, so everything is refused", "yellow"
+        )
     return Panel(
         Group(prompt, told) if told else prompt,
         title=verdict,
@@ -93,6 +101,8 @@ def _rule_tree(trace: RuleTrace, text: str) -> Tree:
     tree = Tree(
         f"[bold]{rule.id}[/] {state}{shadow} [dim]{escape(rule.title)} · {rule.severity} · {rule.reason}[/]"
     )
+    if why := trace.why_not(text):
+        tree.add(Text(why, "yellow"))
     _add_condition(tree, trace.when, text)
     for exemption in trace.unless:
         _add_condition(tree.add("[dim]unless[/]"), exemption, text)
