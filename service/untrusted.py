@@ -28,9 +28,11 @@ from watermark import (
     DetectionError,
     Detector,
     KeyRing,
+    Located,
     MediaError,
     MediaLimits,
     has_sound,
+    locate,
     open_media,
     read_sound,
 )
@@ -57,6 +59,13 @@ class Marks:
     sound: AudioDetection | None
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Which seconds and which region of the picture carry which id, strongest first."""
+
+    located: tuple[Located, ...]
+
+
 def inspect(path: Path, context: InspectionContext) -> bytes:
     """Everything that a file says about itself, as encoded `Evidence`."""
     _require_media(path)
@@ -81,6 +90,17 @@ def detect(path: Path, context: InspectionContext) -> bytes:
             return encode(Marks(None, _heard(path, context)))
         picture = Detector(context.rings).detect(open_media(path, context.limits).frames())
         return encode(Marks(picture, None if mime.startswith("image/") else _heard_beside(path, context)))
+    except (MediaError, DetectionError) as error:
+        raise RefusedError("unreadable_media", str(error)) from error
+
+
+def located(path: Path, context: InspectionContext) -> bytes:
+    """The parts of the picture that carry marks, as encoded `Parts`; a sound file has none."""
+    if _require_media(path).mime.startswith("audio/"):
+        return encode(Parts(()))
+    try:
+        media = open_media(path, context.limits)
+        return encode(Parts(locate(media.frames(), context.rings, fps=media.fps)))
     except (MediaError, DetectionError) as error:
         raise RefusedError("unreadable_media", str(error)) from error
 

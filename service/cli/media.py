@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from generator import Released
     from service.inspection import Inspector
     from service.wiring import Services
-    from watermark import AudioDetection, Detection, MediaId
+    from watermark import AudioDetection, Detection, Located, MediaId
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON lines on standard output.")]
 Files = Annotated[list[Path], typer.Argument(help="Pictures, clips or sound files.", show_default=False)]
@@ -106,7 +106,13 @@ def mark(
     return _made(output, released, as_json=json)
 
 
-def detect(files: Files, json: AsJson = False) -> int:
+def detect(
+    files: Files,
+    locate: Annotated[
+        bool, typer.Option("--locate", help="Tell which seconds and which region carry which id; slower.")
+    ] = False,
+    json: AsJson = False,
+) -> int:
     """Look for the marks in picture and sound. Exit 0 when at least one file carries it, 1 when none does."""
 
     def examine(inspector: Inspector, path: Path) -> tuple[bool, dict[str, Any]]:
@@ -118,9 +124,10 @@ def detect(files: Files, json: AsJson = False) -> int:
             "file": str(path),
             **(found or {}),
             "sound": heard,
+            **({"parts": [_part_row(part) for part in inspector.locate(path).located]} if locate else {}),
             "seconds": round(time.monotonic() - started, 3),
         }
-        return bool((found and found["found"]) or (heard and heard["found"])), row
+        return bool((found and found["found"]) or (heard and heard["found"]) or row.get("parts")), row
 
     return _each(files, examine, _detect_line, as_json=json)
 
@@ -179,9 +186,29 @@ def _mark_row(detection: Detection | AudioDetection) -> dict[str, Any]:
     }
 
 
+def _part_row(part: Located) -> dict[str, Any]:
+    box = part.box
+    return {
+        "id": part.media_id.hex,
+        "key_id": part.key_id,
+        "log10_p": round(part.log10_p, 2),
+        "seconds": [round(part.span.start, 3), round(part.span.end, 3)],
+        "box": [box.left, box.top, box.right, box.bottom],
+    }
+
+
+def _part_line(part: dict[str, Any]) -> str:
+    start, end = part["seconds"]
+    when = f" from {start:.1f} to {end:.1f} s" if end > start else ""
+    left, top, right, bottom = part["box"]
+    where = f"x {left} to {right}, y {top} to {bottom}"
+    return f"  mark {part['id']}{when}, {where}, p <= 10^{part['log10_p']:.1f}"
+
+
 def _detect_line(row: dict[str, Any]) -> list[str]:
     heard = f"; sound: {_mark_words(row['sound'])}" if row["sound"] else ""
-    return [f"{row['file']}: {_mark_words(row)}{heard}, {row['seconds']:.1f} s"]
+    whole = f"{row['file']}: {_mark_words(row)}{heard}, {row['seconds']:.1f} s"
+    return [whole, *(_part_line(part) for part in row.get("parts", ()))]
 
 
 def _mark_words(row: dict[str, Any]) -> str:

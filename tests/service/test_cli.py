@@ -127,6 +127,29 @@ def test_a_picture_is_marked_detected_and_verified(
     assert not (tmp_path / "c.png").exists()
 
 
+def test_detect_tells_where_the_marks_of_a_collage_lie(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids, tiles = ["0123456789c0", "0123456789c1"], []
+    for media_id in ids:
+        marked = tmp_path / f"{media_id}.png"
+        assert run(["mark", str(photo), "-o", str(marked), "--id", media_id]) == 0
+        tiles.append(np.asarray(Image.open(marked).convert("RGB")))
+    collage = tmp_path / "collage.png"
+    Image.fromarray(np.hstack(tiles)).save(collage)
+    capsys.readouterr()
+    assert run(["detect", "--locate", "--json", str(collage)]) == 0
+    (row,) = lines(capsys)
+    boxes = {part["id"]: part["box"] for part in row["parts"]}
+    assert sorted(boxes) == ids
+    width = tiles[0].shape[1]
+    for index, media_id in enumerate(ids):
+        left, _, right, _ = boxes[media_id]
+        assert (left, right) == pytest.approx((index * width, (index + 1) * width), abs=width / 4)
+    assert run(["detect", "--locate", str(collage)]) == 0
+    assert f"mark {ids[1]}, x " in capsys.readouterr().out
+
+
 def test_marked_without_signature(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     marked = tmp_path / "marked.png"
     assert run(["mark", str(photo), "-o", str(marked), "--no-sign"]) == 0
