@@ -68,6 +68,7 @@ def parameters(request: Request, system: System) -> Mapping[str, object]:
         "system": system.spec.name,
         "pipeline": type(system.pipeline).__name__,
         "weights": system.digest,
+        "adapters": [[adapter.sha256, adapter.weight] for adapter in system.adapters],
         "scheduler": type(scheduler).__name__,
         "width": request.width,
         "height": request.height,

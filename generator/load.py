@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import torch
 
+from generator.adapters import LoadedAdapter, load_adapter, refuse_unknown
 from generator.errors import LeakError, LoadError
 from generator.systems import EMBEDDED, Seam, SystemSpec, system_for_pipeline, system_named
 from generator.tiny import TinyError, weights_folder
+from guard import Guard
 
 LEAKING_OPTIONS: Final = {
     "output_type": "it decides whether the decoder runs at all",
@@ -47,9 +49,30 @@ class System:
     pipeline: Any
     digest: str
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    adapters: tuple[LoadedAdapter, ...] = ()
 
     def __post_init__(self) -> None:
         refuse_leaks(self.pipeline, self.spec)
+        refuse_unknown(self.pipeline, self.adapters)
+
+    def load_adapter(
+        self, path: Path, guard: Guard, *, title: str = "", weight: float = 1.0, tenant: str = "default"
+    ) -> System:
+        """This system with one adapter more, which the guard has read. The old one is of no use any more.
+
+        Raises `AdapterError`, `PolicyViolation` or `LoadError`.
+        """
+        with self.lock:
+            loaded = load_adapter(
+                self.pipeline,
+                path,
+                guard,
+                beside=self.adapters,
+                title=title,
+                weight=weight,
+                tenant=tenant,
+            )
+            return replace(self, adapters=(*self.adapters, loaded))
 
 
 def load_system(

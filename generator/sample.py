@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from generator.adapters import refuse_unknown
 from generator.admit import Allowed
 from generator.errors import GeneratorError, QualityError, RequestError, SampleError
 from generator.load import System
@@ -52,6 +53,7 @@ def sample(
     step = _step_callback(allowed.request, progress, cancelled)
     stop_if(cancelled)
     with system.lock, torch.inference_mode(), _wrapped_errors(system), _interruptible(system, cancelled):
+        refuse_unknown(system.pipeline, system.adapters)
         arguments = call_arguments(system, allowed.request, allowed.references, step)
         with marked_run(system, mark):
             output = system.pipeline(**arguments)
