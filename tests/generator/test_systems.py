@@ -66,12 +66,16 @@ def test_what_is_not_given_is_filled_in_and_what_is_given_stays() -> None:
     [
         (Request(prompt="a boat", width=840), r"width: .* multiple of 16, not 840; 832 would do"),
         (Request(prompt="a boat", frames=6), r"frames: .* 4k\+1, not 6; 5 would do"),
-        (Request(prompt="a boat", format=MediaFormat.PNG), "format: .* makes mp4, not png"),
+        (Request(prompt="a boat", format=MediaFormat.WAV), "format: .* makes mp4, png, jpeg, webp, not wav"),
     ],
 )
 def test_what_the_system_cannot_do_is_refused_with_what_would_do(request_: Request, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         WAN.complete(request_)
+
+
+def test_a_picture_of_a_video_system_is_a_clip_of_one_frame() -> None:
+    assert WAN.complete(Request(prompt="a boat", format=MediaFormat.PNG)).frames == 1
 
 
 def test_an_image_system_makes_one_picture() -> None:
