@@ -17,6 +17,7 @@ from generator.request import MAX_SEED, Request
 from generator.stages import Seal, require_seal
 from generator.systems import SystemSpec
 from guard import Decision, Guard, GuardRequest, Picture, Stage, Text
+from guard.output import frames_to_check
 from watermark import Sound
 
 _SEAL: Final = Seal()
@@ -103,7 +104,7 @@ def _heard(given: ReferenceFrames, hear: Hear | None) -> str:
 
 def enforce_output(frames: NDArray[np.uint8], request: Request, guard: Guard) -> Decision:
     """Put frames of the result before the output rules. Raises `PolicyViolation`."""
-    shown = np.unique(np.linspace(0, len(frames) - 1, OUTPUT_PICTURES).round().astype(int))
+    shown = frames_to_check(frames, OUTPUT_PICTURES)
     pictures = tuple(Picture("output", frames[index], _pixel_digest(frames[index])) for index in shown)
     asked = GuardRequest(Stage.OUTPUT, (), pictures, tenant=request.tenant, purpose=request.purpose)
     return guard.enforce(asked)

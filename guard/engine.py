@@ -39,6 +39,7 @@ from guard.model import (
     list_of,
 )
 from guard.names import Gazetteer, Match
+from guard.output import longest_run
 from guard.patterns import PatternSet
 from guard.pictures import LazyPictures, PeopleMatcher
 from guard.request import GuardRequest, Text
@@ -329,9 +330,12 @@ def _hash_lists(policy: Policy) -> dict[str, KnownPictures]:
 def firing(rule: Rule, request: GuardRequest, facts: Facts) -> Iterator[View]:
     """Yields the views in which a rule fires: one per picture, or one for all texts."""
     subjects = range(len(request.pictures)) if rule.looks_at_pictures else (None,)
-    for picture in subjects:
-        if view := fires(rule, view_for(rule, facts, picture)):
-            yield view
+    found = [view for picture in subjects if (view := fires(rule, view_for(rule, facts, picture)))]
+    if rule.stage is Stage.OUTPUT and rule.looks_at_pictures:
+        row = longest_run([view.picture for view in found if view.picture is not None])
+        if row < min(rule.frames_in_a_row, len(request.pictures)):
+            return
+    yield from found
 
 
 def _near_miss(rule: Rule, facts: Facts) -> NearMiss | None:

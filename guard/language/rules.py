@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guard.language.conditions import CONDITION, conditions
 from guard.language.tests import TEST
-from guard.language.words import identifier, reason, strictness
+from guard.language.words import frames, identifier, reason, strictness
 from guard.model import Action, Mode, Outcome, Rule, RuleException, Severity, Stage
 from guard.schema import Key, ListOf, MapOf, Record, Text, Word, day
 
@@ -47,6 +47,9 @@ RULE = Record(
         ),
         "strictness": Key(
             strictness, "The policy's strictness, 1 to 4, from which the rule is looked at; 1 is the default."
+        ),
+        "frames_in_a_row": Key(
+            frames, "At stage output: how many neighbouring frames must be found; 1 is the default."
         ),
         "when": Key(CONDITION, "What must hold for the rule to fire.", required=True),
         "unless": Key(conditions, "Exemptions: any of these keeps the rule from firing."),

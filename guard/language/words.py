@@ -33,6 +33,7 @@ uploads = Parsed(
     r"1 in [1-9]\d{1,8} uploads",
     lambda text: 1 / int(text.split()[2]),
 )
+frames = Whole("a number of frames", 1, 8)
 strictness = Whole("a strictness", 1, MAX_STRICTNESS)
 percent = Parsed("a share such as `95%`", r"(100|\d{1,2})%", lambda text: int(text[:-1]) / 100)
 

@@ -28,7 +28,9 @@ class RuleException:
 class Rule:
     """One rule, with its tests and the text that the user gets.
 
-    `strictness` is the lowest strictness of a policy, 1 to 4, at which the rule is looked at.
+    `strictness` is the lowest strictness of a policy, 1 to 4, at which the rule is looked at. At stage
+    output, `frames_in_a_row` neighbouring frames must be found (all, where there are fewer), so that a
+    flickering detector does not refuse a clip.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Rule:
     at: Location
     mode: Mode = Mode.SHADOW
     strictness: int = 1
+    frames_in_a_row: int = 1
     unless: tuple[Condition, ...] = ()
     on_error: Outcome = Outcome.BLOCK
     tell_user: Mapping[str, str] = field(default_factory=dict)
