@@ -6,12 +6,13 @@ import platform
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final, TypedDict
 
 import torch
 
 from generator.confirm import MarkedMedia
-from generator.digests import parameters_digest, prompt_digest
+from generator.digests import file_digest, parameters_digest, prompt_digest
 from generator.load import System
 from generator.request import MediaFormat, MediaKind, Request
 from generator.screen import ScreenedFrames
@@ -28,12 +29,13 @@ def made_here(
     system: System,
     media_id: MediaId,
     *,
+    encoded: Path,
     inputs: tuple[Input, ...],
     prompt_key: bytes,
     now: datetime,
 ) -> ManifestFacts:
-    """The facts of a generated file: model, policy, digests of prompt and parameters, references as
-    inputs."""
+    """The facts of a generated file: model, policy, digests of prompt, parameters and of the file `encoded`
+    before it is signed, references as inputs."""
     allowed = screened.marked.allowed
     request, wanted = allowed.request, allowed.request.format or MediaFormat.MP4
     clip_ms = (
@@ -54,6 +56,7 @@ def made_here(
             "prompt": prompt_digest(request.prompt, prompt_key),
             "parameters": parameters_digest(parameters(request, system)),
             "model": system.digest,
+            "encoded": file_digest(encoded),
         },
         span_ms=clip_ms,
         inputs=inputs,

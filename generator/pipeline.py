@@ -92,6 +92,7 @@ class SafeGenerator(Issuer):
                 screened,
                 self.system,
                 media_id,
+                encoded=marked.path,
                 inputs=inputs_of(allowed.references, self.detector),
                 prompt_key=self.prompt_key,
                 now=self.clock(),
