@@ -114,7 +114,11 @@ class Detector:
         self, maps: Maps, propose: Callable[[Maps, KeyRing], list[Fit]], *, share: float
     ) -> _Candidate | None:
         """Read every sub-key at the geometries that `propose` gives for each ring."""
-        proposals = [(ring, fit) for ring in self._rings for fit in propose(maps, ring)]
+        by_pilot = {
+            ring.pilot_seed: ring for ring in self._rings
+        }  # tenants share one: it is searched for once
+        fits = {seed: propose(maps, ring) for seed, ring in by_pilot.items()}
+        proposals = [(ring, fit) for ring in self._rings for fit in fits[ring.pilot_seed]]
         tests = sum(ring.subkeys for ring, _ in proposals)
         multiplicity = log10_multiplicity(tests, share=share)
         reader = ChipReader.of(maps)

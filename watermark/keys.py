@@ -57,6 +57,8 @@ class KeyRing:
     epoch: int
     subkeys: int
     secret: bytes = field(repr=False)
+    tenant: str = ""
+    shared_pilot: bytes = field(default=b"", repr=False)
 
     @staticmethod
     def derive(master: bytes, *, deployment: str, epoch: int = 0, subkeys: int = 16) -> KeyRing:
@@ -75,6 +77,20 @@ class KeyRing:
         info = b"ring\0" + bytes([FORMAT_VERSION]) + epoch.to_bytes(2, "big") + deployment.encode()
         return KeyRing(deployment, epoch, subkeys, derive_secret(master, info))
 
+    def for_tenant(self, tenant: str) -> KeyRing:
+        """The ring of one tenant of this deployment: sub-keys of its own under the pilot of all.
+
+        A detector of T tenants searches once for all of them and reads T times as many sub-keys; each
+        tenfold of T weakens every bound by a decade. Raises `KeyRingError` for an empty or overlong name, and
+        for a ring that is a tenant's already.
+        """
+        if not tenant or len(tenant) > 255:
+            raise KeyRingError(f"tenant must be 1 to 255 characters, got {len(tenant)}")
+        if self.tenant:
+            raise KeyRingError(f"this ring is that of tenant {self.tenant!r} already")
+        secret = derive_secret(self.secret, b"tenant\0" + tenant.encode())
+        return KeyRing(self.deployment, self.epoch, self.subkeys, secret, tenant, self.pilot_seed)
+
     def subkey(self, index: int) -> MarkKey:
         """Sub-key `index`, counted from 0."""
         if not 0 <= index < self.subkeys:
@@ -88,8 +104,8 @@ class KeyRing:
 
     @property
     def pilot_seed(self) -> bytes:
-        """Seed of the synchronisation pilot, shared by all sub-keys of the ring."""
-        return derive_secret(self.secret, b"pilot\0")
+        """Seed of the synchronisation pilot, shared by all sub-keys of the ring and by all its tenants."""
+        return self.shared_pilot or derive_secret(self.secret, b"pilot\0")
 
 
 def key_stream(seed: bytes, label: str, words: int) -> NDArray[np.uint32]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from skimage import data
 from tests.watermark.conftest import MEDIA_ID, Frame, embed, make_ring
 from watermark import Band, DetectionError, Detector, KeyRing, Mark, open_media, write_video
 from watermark.geometry import Matrix, aligned, project
+from watermark.search import search
 
 
 def jpeg(frame: Frame, quality: int) -> Frame:
@@ -178,3 +180,21 @@ def test_the_first_frames_of_a_pan_are_read(marked_clip: Frame, detector: Detect
 def test_a_grey_picture_is_judged_by_luma_alone(marked_photo: Frame, detector: Detector) -> None:
     grey = np.asarray(cv2.cvtColor(marked_photo, cv2.COLOR_RGB2GRAY), np.uint8)
     assert detector.detect([np.repeat(grey[..., None], 3, axis=2)]).media_id == MEDIA_ID
+
+
+def test_a_tenants_mark_is_read_with_its_ring_alone_and_searched_for_once(
+    photo: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = make_ring("tenants")
+    tenants = [ring.for_tenant(name) for name in ("a", "b", "c")]
+    marked = np.ascontiguousarray(embed(photo, Mark(tenants[1].subkey(0), MEDIA_ID))[40:470, 30:490])
+    searched: list[bytes] = []
+
+    def counted(maps: Any, pilot_seed: bytes, picks: int) -> Any:
+        searched.append(pilot_seed)
+        return search(maps, pilot_seed, picks)
+
+    monkeypatch.setattr("watermark.detect.search", counted)
+    assert Detector(tenants).detect([marked]).media_id == MEDIA_ID
+    assert searched == [ring.pilot_seed]
+    assert not Detector([ring, tenants[0]]).detect([marked]).found

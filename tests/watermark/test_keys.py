@@ -47,6 +47,19 @@ def test_subkeys_share_the_pilot_of_their_ring() -> None:
         ring.subkey(4)
 
 
+def test_tenants_have_keys_of_their_own_under_one_pilot() -> None:
+    ring = make_ring("r")
+    tenants = [ring.for_tenant(name) for name in ("a", "b")]
+    assert {tenant.pilot_seed for tenant in tenants} == {ring.pilot_seed}
+    rings = [ring, *tenants]
+    assert len({r.subkey(i).payload_seed for r in rings for i in range(4)}) == 12
+    assert tenants[0] == ring.for_tenant("a")
+    with pytest.raises(KeyRingError, match="tenant"):
+        ring.for_tenant("")
+    with pytest.raises(KeyRingError, match="tenant"):
+        tenants[0].for_tenant("b")
+
+
 def test_draw_asks_for_one_of_the_subkeys() -> None:
     assert make_ring("r", epoch=7).draw(lambda n: n - 1).key_id == "7.3"
 
