@@ -40,6 +40,7 @@ FORMAT = "assay ideas 1"
 _GRAMS = (3, 4, 5)  # letters, spaces between words included
 _SALTS = np.array([0x9E37, 0x79B9, 0x7F4A, 0x1C69], np.uint64)  # words, pairs, runs of letters, words
 _MIX = np.uint64(0xD6E8FEB86659FD93)
+_NOTHING = -100.0  # log-odds of a text without words
 _WINDOW = 10  # words; a long prompt is also judged in pieces of so many, overlapping by half
 _MAX_WORDS = 2000  # of a text; a text encoder reads a few hundred
 _MAX_FILE_BYTES = 8 * 2**20
@@ -107,7 +108,9 @@ class HashedIdeas:
         They are the largest over the whole text and windows of it, so that a long prompt hides nothing.
         """
         found = [self._score(piece) for piece in pieces(read(text))]
-        return np.asarray(np.max(found, axis=0) if found else self.bias, np.float32)
+        if not found:
+            return np.full(len(self.names), _NOTHING, np.float32)
+        return np.asarray(np.max(found, axis=0), np.float32)
 
     def _score(self, words: Sequence[str]) -> NDArray[np.float32]:
         rows = features(words)

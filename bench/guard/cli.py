@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.guard import names, report, speed
+from bench.guard import ideas, names, report, speed
 from bench.guard.data import PEOPLE
 
-PARTS = ("names", "speed")
+PARTS = ("names", "ideas", "speed")
 _DATA = Path(__file__).parents[2].parent / "shared" / "data" / "prompts"
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plots: list[str] = []
     kept = True
     for part in arguments.parts:
-        run = {"names": _names, "speed": _speed}[part]
+        run = {"names": _names, "ideas": _ideas, "speed": _speed}[part]
         figures[part], found, drawn, good = run(arguments.data, log)
         tables += found
         plots += drawn
@@ -68,6 +68,25 @@ def _names(data: Path, log: Console) -> Answer:
     ]
     good = mean >= names.MEAN_LEAST and all(row.kept is not False for row in rows)
     return figures, [("Names", columns, lines)], drawn, good
+
+
+def _ideas(data: Path, log: Console) -> Answer:
+    rows = ideas.measure(data, lambda what: log.print(f"ideas: {what}", style="dim"))
+    lines = [
+        (row.source, row.idea, row.certainty, row.share, "" if row.limit is None else f"{row.limit:.2%}",
+         report.verdict(row.kept))
+        for row in rows
+    ]  # fmt: skip
+    figures = [{**asdict(row), "share": row.share.to_json(), "kept": row.kept} for row in rows]
+    drawn = [
+        report.forest(
+            f"ideas, {source}",
+            [(f"{r.idea}, {r.certainty}", r.share, r.limit) for r in rows if r.source == source],
+        )
+        for source in dict.fromkeys(row.source for row in rows)
+    ]
+    columns = ("source", "idea", "certainty", "share seen [95 %]", "bar", "")
+    return figures, [("Ideas", columns, lines)], drawn, all(row.kept is not False for row in rows)
 
 
 def _speed(data: Path, log: Console) -> Answer:
