@@ -7,6 +7,7 @@ marks, and with lookalike letters as what they look like. Case never matters.
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -117,13 +118,19 @@ def _spans(pattern: re2._Regexp, text: str) -> Iterator[tuple[int, int]]:
             yield match.start(), match.end()
 
 
+def _mark(char: str) -> str:
+    """Returns a character between words as the ASCII one that it is a form of, or else a blank."""
+    plain = unicodedata.normalize("NFKC", char)
+    return plain if len(plain) == 1 and plain.isascii() else " "
+
+
 def _clean(text: str) -> tuple[str, list[int]]:
     """Returns the cleaned text, and the place in `text` of each of its characters."""
     pieces: list[str] = []
     offsets: list[int] = []
     for index, char in enumerate(text):
         letters = fold(char)
-        letters = char if letters == " " and char.isascii() else letters
+        letters = _mark(char) if letters == " " else letters
         pieces.append(letters)
         offsets += [index] * len(letters)
     return "".join(pieces), offsets

@@ -29,6 +29,7 @@ def patterns() -> Guard:
         ("Amy Klobuchar, 078-05-1120", (15, 26), "plain", "sure"),
         ("Amy Klobuchar ID: XY12", (14, 22), "plain", "sure"),
         ("Amy Klobuchar ０７８-０５-１１２０", (14, 25), "cleaned", "likely"),
+        ("Amy Klobuchar ０７８－０５－１１２０", (14, 25), "cleaned", "likely"),
         ("Amy Klobuchar 0\u200b78-05-1120", (14, 26), "cleaned", "likely"),
         ("Amy Klobuchar іd: xy12", (14, 22), "cleaned", "likely"),
         ("Amy Klobuchar \ud800 078-05-1120", (16, 27), "plain", "sure"),
