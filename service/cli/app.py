@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import bench, doctor, keys, media, serve
+from service.cli import bench, doctor, keys, media, serve, verify
 from service.cli.console import BAD_INPUT, complain
 from service.cli.policy import app as policy_app
 from service.errors import ServiceError
@@ -30,7 +30,7 @@ app.command()(serve.serve)
 app.command()(media.generate)
 app.command()(media.mark)
 app.command()(media.detect)
-app.command()(media.verify)
+app.command()(verify.verify)
 app.command()(doctor.doctor)
 
 

@@ -1,4 +1,4 @@
-"""`assay generate`, `mark`, `detect` and `verify`."""
+"""`assay generate`, `mark` and `detect`."""
 
 from __future__ import annotations
 
@@ -132,19 +132,6 @@ def detect(
     return _each(files, examine, _detect_line, as_json=json)
 
 
-def verify(files: Files, json: AsJson = False) -> int:
-    """Everything that can be proved. Exit 0 when at least one file holds evidence, 1 when none does."""
-    from provenance import Verdict, judge
-
-    services = _services()
-
-    def examine(inspector: Inspector, path: Path) -> tuple[bool, dict[str, Any]]:
-        report = judge(inspector.inspect(path), services.registry, now=services.clock())
-        return report.verdict is not Verdict.NO_EVIDENCE, {"file": str(path), **report.to_json()}
-
-    return _each(files, examine, _verify_lines, as_json=json)
-
-
 def _each(
     files: list[Path],
     examine: Callable[[Inspector, Path], tuple[bool, dict[str, Any]]],
@@ -214,17 +201,6 @@ def _detect_line(row: dict[str, Any]) -> list[str]:
 def _mark_words(row: dict[str, Any]) -> str:
     found = f"mark {row['id']}" if row["found"] else f"no mark ({row['band']})"
     return f"{found}, p <= 10^{row['log10_p']:.1f}"
-
-
-def _verify_lines(row: dict[str, Any]) -> list[str]:
-    lines = [f"{row['file']}: {row['verdict']}"]
-    for line in row["explain"]:
-        lines += [
-            f"  {line['fact']}",
-            f"    means: {line['means']}",
-            f"    does not prove: {line['does_not_prove']}",
-        ]
-    return lines
 
 
 def _made(output: Path, released: Released, *, as_json: bool) -> int:
