@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.guard import ideas, names, report, speed
+from bench.guard import faces, ideas, names, report, speed
 from bench.guard.data import PEOPLE
 
-PARTS = ("names", "ideas", "speed")
+PARTS = ("names", "ideas", "faces", "speed")
 _DATA = Path(__file__).parents[2].parent / "shared" / "data" / "prompts"
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plots: list[str] = []
     kept = True
     for part in arguments.parts:
-        run = {"names": _names, "ideas": _ideas, "speed": _speed}[part]
+        run = {"names": _names, "ideas": _ideas, "faces": _faces, "speed": _speed}[part]
         figures[part], found, drawn, good = run(arguments.data, log)
         tables += found
         plots += drawn
@@ -87,6 +87,13 @@ def _ideas(data: Path, log: Console) -> Answer:
     ]
     columns = ("source", "idea", "certainty", "share seen [95 %]", "bar", "")
     return figures, [("Ideas", columns, lines)], drawn, all(row.kept is not False for row in rows)
+
+
+def _faces(data: Path, log: Console) -> Answer:
+    rows = list(faces.measure(lambda what: log.print(f"faces: {what}", style="dim")))
+    lines = [(row.pictures, row.certainty, row.share) for row in rows]
+    figures = [{**asdict(row), "share": row.share.to_json()} for row in rows]
+    return figures, [("Faces", ("pictures", "certainty", "share [95 %]"), lines)], [], True
 
 
 def _speed(data: Path, log: Console) -> Answer:
