@@ -19,6 +19,7 @@ from service.jobs.model import (
 from service.jobs.rows import Part, every, fail_rows, first, visible
 from service.store.signals import notify
 from service.store.tables import jobs
+from watermark import MediaId
 
 DEAD_CODES = (ATTEMPTS_CODE, "internal_error", "sampling_failed")
 """Ends that are the service's fault, not the request's: an operator may start these jobs again."""
@@ -31,6 +32,12 @@ class Reading(Part):
         """The job, unless it is another tenant's or deleted."""
         with self._database.reading() as connection:
             return first(connection, visible(tenant).where(jobs.c.id == job_id))
+
+    def of_medium(self, media_id: MediaId) -> Job | None:
+        """The job that made this medium, for operators; None where none did, or its texts were deleted."""
+        made = select(jobs).where(jobs.c.media_id == media_id.value, jobs.c.status == COMPLETED)
+        with self._database.reading() as connection:
+            return first(connection, made.where(jobs.c.deleted_at.is_(None)))
 
     def get(self, tenant: str, job_id: str) -> Job:
         """As `find`; raises `Problem` 404."""
