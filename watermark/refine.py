@@ -136,9 +136,10 @@ class Refiner:
         frequencies = np.concatenate([pilot.frequencies for pilot in self.pilots]) * (2 * np.pi / SHORT_SIDE)
         basis = _basis(project(inverse, reduced.centres) / _REACH) @ model  # [windows, 2, parameters]
         slopes = np.einsum("kd,wdp->kwp", frequencies, basis)
-        gradient = np.einsum("kw,kwp->p", turned.imag, slopes)
-        weight = np.maximum(turned.real, 0.25 * np.abs(turned))
-        curvature = np.einsum("kw,kwp,kwq->pq", weight, slopes, slopes)
+        slopes = slopes.reshape(turned.size, -1)
+        gradient = turned.imag.ravel() @ slopes
+        weight = np.maximum(turned.real, 0.25 * np.abs(turned)).ravel()
+        curvature = (slopes * weight[:, None]).T @ slopes
         ridge = np.eye(len(gradient)) * (np.trace(curvature) * _RIDGE / len(gradient) + 1e-9)
         return _as_homography(model @ np.linalg.solve(curvature + ridge, gradient))
 
@@ -168,20 +169,24 @@ def _window_sums(
     plane: NDArray[np.float32], waves: Real, rows: list[NDArray[np.int64]], columns: list[NDArray[np.int64]]
 ) -> Complex:
     """sum P(p) exp(-2 pi i g.(p - centre)) over each window: complex [waves, windows]."""
-    across = [_phasor(waves[:, 0], column) for column in columns]
+    across = {size: _phasor(waves[:, 0], size) for size in {len(column) for column in columns}}
+    down = {size: _phasor(waves[:, 1], size) for size in {len(row) for row in rows}}
     sums = []
     for row in rows:
-        down = _phasor(waves[:, 1], row) @ plane[row[0] : row[-1] + 1]
+        strip = down[len(row)] @ plane[row[0] : row[-1] + 1]
         sums += [
-            np.einsum("nw,nw->n", down[:, column[0] : column[-1] + 1], phasor)
-            for column, phasor in zip(columns, across, strict=True)
+            np.einsum("nw,nw->n", strip[:, column[0] : column[-1] + 1], across[len(column)])
+            for column in columns
         ]
     return np.stack(sums, axis=1).astype(np.complex128)
 
 
-def _phasor(waves: Real, places: NDArray[np.int64]) -> NDArray[np.complex64]:
-    centred = places - (places[0] + places[-1]) / 2
-    return np.exp(-2j * np.pi * np.outer(waves, centred)).astype(np.complex64)
+def _phasor(waves: Real, size: int) -> NDArray[np.complex64]:
+    """exp(-2 pi i g x) over `size` places around 0: complex64 [waves, size]."""
+    phase = np.outer(-2 * np.pi * waves, np.arange(size) - (size - 1) / 2).astype(np.float32)
+    phasor = np.empty(phase.shape, np.complex64)
+    phasor.real, phasor.imag = np.cos(phase), np.sin(phase)  # three times as fast as a complex exponential
+    return phasor
 
 
 def _jacobian(homography: Matrix, point: Real) -> Real:
