@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import uvicorn
 
 from service.api.app import create_app
+from service.api.rates import RateLimiter
 from service.api.state import ApiState
 from service.production import system_spec
 from service.settings import Settings
@@ -33,6 +34,7 @@ def build_state(services: Services) -> ApiState:
         inspector=build_inspector(services.settings),
         spec=system_spec(services.settings.model),
         sender=Sender(services.webhooks, clock=services.clock, private=services.settings.webhook_private),
+        rates=RateLimiter(services.settings.requests_per_minute, clock=time.monotonic),
     )
 
 

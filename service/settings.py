@@ -112,6 +112,8 @@ class Settings:
     retention_hours: float = 24.0
     """How long a finished file is kept; its record stays."""
 
+    requests_per_minute: int = 0
+    """Requests that one tenant, or one address without a key, may make of one API process; 0: no limit."""
     webhook_private: bool = False
     """Whether webhooks may go to plain http and to addresses of this network."""
 

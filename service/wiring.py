@@ -24,13 +24,14 @@ from service.recording import build_recorder
 from service.sandbox import ProcessLimits
 from service.settings import Settings
 from service.store.appeals import AppealStore
+from service.store.audit import AuditLog
 from service.store.characters import CharacterStore
 from service.store.database import Database, open_database
 from service.store.decisions import DecisionLog
 from service.store.records import SqlRegistry
 from service.store.signals import Signals
 from service.store.similar import SimilarMedia
-from service.store.tenants import KeyStore
+from service.store.tenants import KeyStore, TenantStore
 from service.store.webhooks import WebhookStore
 from service.store.workers import WorkerStore
 from service.untrusted import InspectionContext
@@ -69,6 +70,8 @@ class Services:
     signals: Signals
     characters: CharacterStore
     webhooks: WebhookStore
+    tenants: TenantStore
+    audit: AuditLog
 
     def sweep(self) -> None:
         """Remove files whose time is over; the records stay."""
@@ -125,6 +128,8 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         signals=Signals(settings.url),
         characters=CharacterStore(database, clock=clock),
         webhooks=WebhookStore(database, clock=clock),
+        tenants=TenantStore(database, clock=clock),
+        audit=AuditLog(database, clock=clock),
     )
 
 

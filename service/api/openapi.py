@@ -9,7 +9,6 @@ from fastapi import FastAPI
 
 from service.api.problems import MEDIA_TYPE
 
-
 _PROBLEM = {"$ref": "#/components/schemas/ProblemBody"}
 
 

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from generator import SystemSpec
 from guard import Guard
+from service.api.rates import RateLimiter
 from service.errors import Problem
 from service.inspection import Inspector
 from service.policies import PolicyFollower
@@ -29,6 +30,7 @@ class ApiState:
     inspector: Inspector
     spec: SystemSpec
     sender: Sender
+    rates: RateLimiter
 
     @property
     def guard(self) -> Guard:
@@ -79,16 +81,36 @@ def _unauthorized(detail: str) -> Problem:
 
 
 async def generating_tenant(request: Request) -> str:
-    """The tenant of a key that may generate. Raises `Problem` 401 or 403."""
-    return await _caller(request, "generate")
+    """The tenant of a key that may generate. Raises `Problem` 401, 403 or 429."""
+    tenant = await _caller(request, "generate")
+    api_state(request).rates.take(f"tenant {tenant}")
+    return tenant
 
 
 async def verifying_tenant(request: Request) -> str | None:
-    """The tenant of a key that may verify; None for anybody, where verification is public."""
-    settings = api_state(request).services.settings
+    """The tenant of a key that may verify; None for anybody, where verification is public.
+
+    Raises `Problem` 401, 403 or 429.
+    """
+    state = api_state(request)
+    settings = state.services.settings
     if settings.auth == "keys" and settings.public_verify and "authorization" not in request.headers:
+        state.rates.take(f"address {request.client.host if request.client else ''}")
         return None
-    return await _caller(request, "verify")
+    tenant = await _caller(request, "verify")
+    state.rates.take(f"tenant {tenant}")
+    return tenant
+
+
+def note(request: Request, tenant: str, action: str, target: str) -> None:
+    """Write what a tenant did into the audit log."""
+    api_state(request).services.audit.add(
+        f"tenant:{tenant}",
+        action,
+        tenant=tenant,
+        target=target[:128],
+        request_id=str(request.scope.get("assay.request_id", "")) or None,
+    )
 
 
 Tenant = Annotated[str, Depends(generating_tenant)]

@@ -14,7 +14,7 @@ from service.api.characters import references
 from service.api.forms import form_docs
 from service.api.intake import Incoming, take
 from service.api.references import parse_create, sha256_of
-from service.api.state import ApiState, State, Tenant
+from service.api.state import ApiState, State, Tenant, note
 from service.api.uploads import Form
 from service.jobs import COMPLETED, FAILED
 
@@ -67,17 +67,20 @@ def retrieve(video_id: str, response: Response, state: State, tenant: Tenant) ->
 
 
 @router.delete("/{video_id}")
-def delete(video_id: str, state: State, tenant: Tenant) -> schemas.DeletedVideo:
+def delete(video_id: str, request: Request, state: State, tenant: Tenant) -> schemas.DeletedVideo:
     """Remove the video; a job that runs stops at its next step."""
     job = state.services.jobs.delete(tenant, video_id)
     if job.result is not None:
         shutil.rmtree(state.services.settings.media / job.id, ignore_errors=True)
+    note(request, tenant, "video.delete", job.id)
     return schemas.DeletedVideo(id=video_id)
 
 
 @router.post("/{video_id}/cancel", response_model_exclude_none=True)
-def cancel(video_id: str, state: State, tenant: Tenant) -> schemas.Video:
+def cancel(video_id: str, request: Request, state: State, tenant: Tenant) -> schemas.Video:
     """Stop a job and keep it, as failed with the code `cancelled`; it costs nothing. The loop ends at its
     next step. A job that has ended stays as it is.
     """
-    return schemas.Video.of(state.services.jobs.cancel(tenant, video_id))
+    job = state.services.jobs.cancel(tenant, video_id)
+    note(request, tenant, "video.cancel", job.id)
+    return schemas.Video.of(job)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.api.state import ApiState, State, Tenant
+from service.api.state import ApiState, State, Tenant, note
 from service.errors import Problem, WebhookError
 from service.store.outbox import event_body
 from service.store.webhooks import EVENT_TYPES, Delivery, Endpoint
@@ -140,13 +140,16 @@ def event_types(tenant: Tenant) -> EventTypeList:
 
 
 @router.post("/webhook_endpoints")
-def create(asked: CreateEndpoint, state: State, tenant: Tenant) -> WebhookEndpointWithSecret:
+def create(
+    asked: CreateEndpoint, request: Request, state: State, tenant: Tenant
+) -> WebhookEndpointWithSecret:
     """A new endpoint; its secret is shown now and never again."""
     store = state.services.webhooks
     _check(state, asked.url)
     if store.count(tenant) >= MAX_ENDPOINTS:
         raise Problem(400, "too_many_endpoints", f"There are {MAX_ENDPOINTS} endpoints already; delete one.")
     made = store.add(tenant, name=asked.name, url=asked.url, event_types=asked.event_types)
+    note(request, tenant, "webhook.create", made.id)
     return _with_secret(made)
 
 
@@ -174,32 +177,41 @@ def retrieve(endpoint_id: str, state: State, tenant: Tenant) -> WebhookEndpoint:
 
 
 @router.post("/webhook_endpoints/{endpoint_id}")
-def change(endpoint_id: str, asked: ChangeEndpoint, state: State, tenant: Tenant) -> WebhookEndpoint:
+def change(
+    endpoint_id: str, asked: ChangeEndpoint, request: Request, state: State, tenant: Tenant
+) -> WebhookEndpoint:
     """Change an endpoint; one that was disabled is asked again."""
     if asked.url is not None:
         _check(state, asked.url)
     values = asked.model_dump(exclude_none=True)
-    return WebhookEndpoint(
-        **_fields(_there(state.services.webhooks.change(tenant, endpoint_id, values), endpoint_id))
-    )
+    changed = _there(state.services.webhooks.change(tenant, endpoint_id, values), endpoint_id)
+    note(request, tenant, "webhook.change", endpoint_id)
+    return WebhookEndpoint(**_fields(changed))
 
 
 @router.delete("/webhook_endpoints/{endpoint_id}")
-def delete(endpoint_id: str, state: State, tenant: Tenant) -> DeletedEndpoint:
+def delete(endpoint_id: str, request: Request, state: State, tenant: Tenant) -> DeletedEndpoint:
     """Forget an endpoint and its log."""
     if not state.services.webhooks.delete(tenant, endpoint_id):
         raise _missing(endpoint_id)
+    note(request, tenant, "webhook.delete", endpoint_id)
     return DeletedEndpoint(id=endpoint_id)
 
 
 @router.post("/webhook_endpoints/{endpoint_id}/rotate_secret")
 def rotate_secret(
-    endpoint_id: str, state: State, tenant: Tenant, asked: RotateSecret | None = None
+    endpoint_id: str,
+    request: Request,
+    state: State,
+    tenant: Tenant,
+    asked: RotateSecret | None = None,
 ) -> WebhookEndpointWithSecret:
     """A new secret; the old one may go on signing for a day."""
     overlap = asked is not None and asked.keep_old_secret_active_for_24_hours
     rotated = state.services.webhooks.rotate(tenant, endpoint_id, overlap=overlap)
-    return _with_secret(_there(rotated, endpoint_id))
+    shown_once = _with_secret(_there(rotated, endpoint_id))
+    note(request, tenant, "webhook.rotate_secret", endpoint_id)
+    return shown_once
 
 
 @router.post("/webhook_endpoints/{endpoint_id}/test")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import bench, doctor, keys, media, serve, verify
+from service.cli import admin, bench, doctor, keys, media, reproduce, serve, verify
 from service.cli.console import BAD_INPUT, complain
 from service.cli.policy import app as policy_app
 from service.errors import ServiceError
@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(keys.app, name="keys", help="Create and examine keys.")
+app.add_typer(admin.app, name="admin", help="Tenants, limits, keys, jobs, audit log.")
 app.add_typer(policy_app, name="policy", help="Check, test and try policies.")
 app.add_typer(bench.app, name="bench", help="Measure.")
 app.command()(serve.serve)
@@ -31,6 +32,7 @@ app.command()(media.generate)
 app.command()(media.mark)
 app.command()(media.detect)
 app.command()(verify.verify)
+app.command()(reproduce.reproduce)
 app.command()(doctor.doctor)
 
 

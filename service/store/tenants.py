@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from service.store.database import Database
 from service.store.tables import api_keys, tenants
@@ -89,16 +90,34 @@ class KeyStore:
         )
         with self._database.reading() as connection:
             row = connection.execute(query).first()
-        if row is None:
+        return None if row is None else _key(row)
+
+    def keys(self, tenant: str | None = None) -> list[ApiKey]:
+        """Every key, or those of one tenant, oldest first."""
+        query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
+        if tenant is not None:
+            query = query.where(api_keys.c.tenant == tenant)
+        with self._database.reading() as connection:
+            return [_key(row) for row in connection.execute(query)]
+
+    def rotate(self, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str] | None:
+        """A key in place of another one, which is refused after `overlap`; None where it is not live.
+
+        The new one has the tenant, the scopes and the lifetime of the old one.
+        """
+        now = self._clock()
+        live = (api_keys.c.id == key_id) & api_keys.c.revoked_at.is_(None)
+        with self._database.reading() as connection:
+            row = connection.execute(select(api_keys).where(live)).first()
+        if row is None or (row.expires_at is not None and row.expires_at <= now):
             return None
-        return ApiKey(
-            id=row.id,
-            tenant=row.tenant,
-            scopes=tuple(row.scopes),
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-            revoked_at=row.revoked_at,
-        )
+        lifetime = None if row.expires_at is None else row.expires_at - row.created_at
+        key, secret = self.issue(row.tenant, tuple(row.scopes), lifetime=lifetime)
+        end = now + overlap if row.expires_at is None else min(row.expires_at, now + overlap)
+        with self._database.writing() as connection:
+            change = update(api_keys).where(live).values(expires_at=end, replaced_by=key.id)
+            connection.execute(change)
+        return key, secret
 
     def revoke(self, key_id: str) -> bool:
         """Refuse the key from now on; False where there is no such live key."""
@@ -109,6 +128,67 @@ class KeyStore:
                 .values(revoked_at=self._clock())
             )
         return done.rowcount == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """What one tenant may have. None: the setting of the installation."""
+
+    name: str
+    weight: float
+    max_queued: int | None
+    max_running: int | None
+    max_priority: int | None
+    daily_credits: int | None
+
+
+class TenantStore:
+    """Reads and writes the limits of tenants."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def all(self) -> list[Tenant]:
+        """Every tenant by name."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(*_TENANT_COLUMNS).order_by(tenants.c.name))
+            return [Tenant(**row._mapping) for row in rows]
+
+    def set_limits(self, name: str, **limits: float | None) -> Tenant:
+        """Change the given limits of a tenant, which is created where it is new.
+
+        Raises `ValueError` for a name that is no limit, a weight that is not above 0, a count below 0.
+        """
+        for limit, value in limits.items():
+            if limit not in Tenant.__slots__ or limit == "name":
+                raise ValueError(f"{limit} is no limit of a tenant")
+            if limit == "weight" and (value is None or not 0 < value <= MAX_WEIGHT):
+                raise ValueError(f"weight: {value}; use a number above 0, up to {MAX_WEIGHT:g}")
+            if value is not None and value < 0 and limit != "max_priority":
+                raise ValueError(f"{limit}: {value}; use 0 or more")
+        with self._database.writing() as connection:
+            ensure_tenant(connection, name, self._clock())
+            mine = tenants.c.name == name
+            if limits:
+                connection.execute(update(tenants).where(mine).values(**limits))
+            row = connection.execute(select(*_TENANT_COLUMNS).where(mine)).one()
+        return Tenant(**row._mapping)
+
+
+MAX_WEIGHT = 1000.0
+_TENANT_COLUMNS = tuple(tenants.c[name] for name in Tenant.__slots__)
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        tenant=row.tenant,
+        scopes=tuple(row.scopes),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
 
 
 def ensure_tenant(connection: Connection, name: str, now: datetime) -> None:
