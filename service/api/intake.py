@@ -235,6 +235,7 @@ def refusal(violation: PolicyViolation) -> Problem:
         "decision_id": decision.decision_id,
         "policy": decision.policy,
         "automated": True,
+        "tell_user": dict(decision.findings[0].tell_user),
         "appeal": appeal_link(decision.decision_id, decision.at),
     }
     hint = decision.user_hint()

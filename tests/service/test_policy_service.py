@@ -120,6 +120,7 @@ def test_a_refusal_says_how_to_appeal_and_an_appeal_is_decided_once(
     )
     refused = refuse(state, client)
     assert (refused["reason"], refused["stage"]) == ("PERSON.PUBLIC_FIGURE", "guard")
+    assert refused["tell_user"] == {"en": "No officials.", "de": "Keine Amtspersonen."}
     link = refused["appeal"]
     assert isinstance(link, dict)
     assert (link["href"], link["decision_id"], link["by"]) == ("/v1/appeals", refused["decision_id"], "human")
