@@ -54,10 +54,15 @@ def _axis(size: int, stride: int) -> Grid:
 def _render_channel(key: MarkKey, coded: Grid, channel: Channel, y: Grid, x: Grid) -> Plane:
     chips = lay_chips(key.payload_seed, channel)
     amplitudes = chips.signs * coded[chips.bits]
-    payload = _resample(_pulses(amplitudes, channel), y, x, channel)
+    payload = render_chips(amplitudes, channel, y, x)
     waves = render_pilot(lay_pilot(key.pilot_seed, channel), y, x)
     pattern: Plane = np.sqrt(1 - PILOT_SHARE) * payload + np.sqrt(PILOT_SHARE) * waves
     return pattern.astype(np.float32)
+
+
+def render_chips(amplitudes: Grid, channel: Channel, y: Grid, x: Grid) -> Plane:
+    """What chips of these amplitudes, [n, n], send on a grid: unit power for amplitudes of +-1."""
+    return _resample(_pulses(amplitudes, channel), y, x, channel)
 
 
 def render_pilot(pilot: Pilot, y: Grid, x: Grid) -> Grid:

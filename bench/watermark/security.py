@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench.watermark import synthetic
 from bench.watermark.attacks import Frames
 from bench.watermark.attacks.base import to_uint8
+from bench.watermark.informed import learn, render_learnt
 from bench.watermark.metrics import CANONICAL_SIDE, psnr
 from bench.watermark.systems import Reading, media_id_of, ring_of, to_float, to_frames
 from watermark import Detector, Mark
@@ -29,10 +30,13 @@ BLOCK = (16 * 4 / 3, 20 * 4 / 3)
 LOW, HIGH = 27.0, 3.0
 """Band of the chroma pattern in cycles per short side, which an attacker would filter for."""
 
-COUNTS = (1, 5, 10, 20, 50, 100)
+COUNTS = (1, 5, 10, 20, 30, 50, 100)
 FOLDED_FRAMES = (1, 8, 48)
 FIRST_VICTIM = 100
 """Ids from here on are the victims'; below, the sampled outputs'."""
+
+NEVER_ISSUED = 127
+"""The id that a forger writes."""
 
 Residual = NDArray[np.float32]
 
@@ -92,7 +96,7 @@ def pictures(photos: Sequence[Frames], count: int, first_seed: int) -> list[Fram
     return fitting + [synthetic.scene(SIDE, SIDE, seed=seed) for seed in missing]
 
 
-def _mark(picture: Frames, message: int) -> Frames:
+def mark_picture(picture: Frames, message: int) -> Frames:
     mark = Mark(ring_of(0).subkey(0), media_id_of(message))
     marked: Frames = to_frames(mark.apply(to_float(picture[None])))[0]
     return marked
@@ -105,7 +109,7 @@ def _detect(picture: Frames) -> Reading:
     return Reading(message, float(found.log10_p), str(found.band.value), 0.0)
 
 
-def _row(attack: str, outputs: int, picture: Frames, reference: Frames) -> SecurityRow:
+def row_of(attack: str, outputs: int, picture: Frames, reference: Frames) -> SecurityRow:
     reading = _detect(picture)
     decibels = psnr(reference[None], picture[None])
     return SecurityRow(attack, outputs, round(decibels, 2), reading.band, reading.recovered, reading.log10_p)
@@ -117,22 +121,34 @@ def clip_fold(clip: Frames, clean: Frames, counts: Sequence[int]) -> Iterator[Se
     marked = to_frames(Mark(ring.subkey(0), media_id_of(0)).apply(to_float(clip)))
     for count in (n for n in counts if n <= len(marked)):
         pattern = average(list(marked[:count]))
-        yield _row("keyless fold, forge", count, add(clean, fold(pattern), FORGERY_PSNR), clean)
-        yield _row("residual transplant", count, add(clean, pattern, FORGERY_PSNR), clean)
+        yield row_of("keyless fold, forge", count, add(clean, fold(pattern), FORGERY_PSNR), clean)
+        yield row_of("residual transplant", count, add(clean, pattern, FORGERY_PSNR), clean)
 
 
 def averaging(outputs: Sequence[Frames], clean: Frames, victims: Sequence[Frames]) -> Iterator[SecurityRow]:
     """Average outputs with different ids; add the mean to a clean picture, subtract it from other outputs."""
     pattern = average(outputs)
-    yield _row("averaging, forge", len(outputs), add(clean, pattern, FORGERY_PSNR), clean)
+    yield row_of("averaging, forge", len(outputs), add(clean, pattern, FORGERY_PSNR), clean)
     for victim in victims:
-        yield _row("averaging, subtract", len(outputs), add(victim, pattern, REMOVAL_PSNR, -1), victim)
+        yield row_of("averaging, subtract", len(outputs), add(victim, pattern, REMOVAL_PSNR, -1), victim)
+
+
+def informed(outputs: Sequence[Frames], clean: Frames, victims: Sequence[Frames]) -> Iterator[SecurityRow]:
+    """Learn the chips from outputs whose ids are known; write an id that was never issued, and take the marks
+    out of other outputs, whose ids are known too.
+    """
+    learnt = learn(outputs, [media_id_of(number) for number in range(len(outputs))])
+    forged = render_learnt(learnt, media_id_of(NEVER_ISSUED), *clean.shape[:2])
+    yield row_of("known ids, forge a new id", len(outputs), add(clean, forged, FORGERY_PSNR), clean)
+    for number, victim in enumerate(victims):
+        its = render_learnt(learnt, media_id_of(FIRST_VICTIM + number), *victim.shape[:2])
+        yield row_of("known ids, subtract", len(outputs), add(victim, its, REMOVAL_PSNR, -1), victim)
 
 
 def own_subtraction(victims: Sequence[Frames]) -> Iterator[SecurityRow]:
     """Subtract a picture's own residual: needs no other output."""
     for victim in victims:
-        yield _row("own residual, subtract", 1, add(victim, residual(victim), REMOVAL_PSNR, -1), victim)
+        yield row_of("own residual, subtract", 1, add(victim, residual(victim), REMOVAL_PSNR, -1), victim)
 
 
 def run_security(
@@ -143,11 +159,12 @@ def run_security(
     Every output has one sub-key and an id of its own, as in service.
     """
     half = len(photos) // 2
-    targets = [_mark(p, FIRST_VICTIM + n) for n, p in enumerate(pictures(photos[:half], victims, 900))]
-    outputs = [_mark(p, n) for n, p in enumerate(pictures(photos[half:], max(counts), 0))]
+    targets = [mark_picture(p, FIRST_VICTIM + n) for n, p in enumerate(pictures(photos[:half], victims, 900))]
+    outputs = [mark_picture(p, n) for n, p in enumerate(pictures(photos[half:], max(counts), 0))]
     clean = synthetic.scene(SIDE, SIDE, seed=999)
     yield from own_subtraction(targets)
     for count in counts:
         yield from averaging(outputs[:count], clean, targets)
+        yield from informed(outputs[:count], clean, targets)
     if clip is not None:
         yield from clip_fold(clip, synthetic.scene(*clip.shape[1:3], seed=998), FOLDED_FRAMES)
