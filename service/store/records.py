@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from provenance import Fingerprint, Record, RegistryError
@@ -68,6 +68,31 @@ class SqlRegistry:
                 f"media id {media_id.hex} was used before; leave it out to draw a new one"
             ) from error
 
+    def delete(self, media_id: MediaId) -> bool:
+        """Forget a record for good: manifest, fingerprint and digests. Its id is never used again.
+
+        False where there is none. The mark is still read afterwards; it then names no record.
+        """
+        with self._database.writing() as connection:
+            done = connection.execute(delete(records).where(records.c.media_id == media_id.value))
+        return done.rowcount == 1
+
+    def count_older(self, moment: datetime, tenant: str | None = None) -> int:
+        """Records made before `moment`, of `tenant` or of all."""
+        with self._database.reading() as connection:
+            query = select(func.count()).select_from(records).where(_older(moment, tenant))
+            return connection.scalar(query) or 0
+
+    def delete_older(self, moment: datetime, tenant: str | None = None) -> int:
+        """Forget the records made before `moment`, of `tenant` or of all; returns how many."""
+        with self._database.writing() as connection:
+            return connection.execute(delete(records).where(_older(moment, tenant))).rowcount
+
+    def owner_of(self, media_id: MediaId) -> str | None:
+        """The tenant of a record, or None where there is none."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(records.c.tenant).where(records.c.media_id == media_id.value))
+
     def revoke(self, media_id: MediaId) -> bool:
         """Say from now on that the record no longer stands; False where there is none."""
         with self._database.writing() as connection:
@@ -77,6 +102,11 @@ class SqlRegistry:
                 .values(revoked_at=self._clock())
             )
         return done.rowcount == 1
+
+
+def _older(moment: datetime, tenant: str | None) -> ColumnElement[bool]:
+    older = records.c.created_at < moment
+    return older if tenant is None else and_(older, records.c.tenant == tenant)
 
 
 def insert_record(connection: Connection, record: Record) -> None:

@@ -7,19 +7,28 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 
-from provenance import Agent, ManifestFacts, SigningKey, TrustAnchors, create_dev_authority, sign_asset
+from provenance import (
+    Agent,
+    ManifestFacts,
+    Record,
+    SigningKey,
+    TrustAnchors,
+    create_dev_authority,
+    sign_asset,
+)
 from service import keys
 from service.casefile import as_html, as_pdf, facts_of
 from service.cli.app import run
 from service.cli.verify import cell
 from service.settings import Settings
+from service.wiring import open_services
 from watermark import MediaId, write_image
 
 HOSTILE = '=HYPERLINK("http://x")<script>alert(1)</script>\x1b[31m'
@@ -122,3 +131,34 @@ def test_reports_hold_every_finding_and_no_markup() -> None:
     assert "<script" not in page
     assert "not read" in page
     assert as_pdf([row, {"file": "b", "error": {"reason": "r", "message": "m"}}], version="1")[:4] == b"%PDF"
+
+
+def test_records_are_revoked_deleted_and_pruned(
+    assay: Assay, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = open_services(Settings(home=home)).registry
+    for number in (0xA, 0xB):
+        registry.claim(MediaId(number))
+        registry.add(
+            Record(
+                media_id=MediaId(number),
+                key_id="0.0",
+                manifest_label=None,
+                manifest=None,
+                fingerprint=None,
+                created_at=datetime.now(UTC) - timedelta(days=40),
+                tenant="ada",
+            )
+        )
+    one = MediaId(0xA).hex
+    assert run(["records", "revoke", one, "--tenant", "bob"]) == 2
+    assert run(["records", "revoke", one, "--tenant", "ada"]) == 0
+    assert run(["records", "delete", one]) == 0
+    assert run(["records", "delete", one]) == 2
+    assert run(["records", "delete", "xyz"]) == 2
+    capsys.readouterr()
+    assert run(["records", "prune", "--older-than", "30"]) == 0
+    assert capsys.readouterr().out.startswith("1 records")
+    assert registry.by_media_id(MediaId(0xB)) is not None
+    assert run(["records", "prune", "--older-than", "30", "--yes"]) == 0
+    assert registry.by_media_id(MediaId(0xB)) is None

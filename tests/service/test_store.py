@@ -1,5 +1,6 @@
 """Schema, registry, API keys and workers, on SQLite and on PostgreSQL."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,13 +8,13 @@ import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
 from provenance import Model, PolicyRef, Record, RegistryError, fingerprint_media
 from service.errors import ConfigurationError
 from service.store.database import Database, open_database
 from service.store.records import SqlRegistry
-from service.store.tables import metadata, tenants
+from service.store.tables import fingerprints, metadata, tenants
 from service.store.tenants import KeyStore
 from service.store.workers import WorkerStore
 from tests.service.conftest import NOW, Clock
@@ -137,3 +138,30 @@ def test_workers_are_alive_while_they_are_seen(database: Database, clock: Clock)
     workers.goodbye("b")
     assert workers.alive(timedelta(seconds=30)) == []
     assert NOW.tzinfo is UTC
+
+
+def test_deleted_records_are_gone_with_what_they_looked_like(
+    registry: SqlRegistry, database: Database, tmp_path: Path
+) -> None:
+    ids = [MediaId(number) for number in (1, 2, 3)]
+    for media_id in ids:
+        registry.claim(media_id)
+    for number, media_id in enumerate(ids):
+        label, made = f"urn:c2pa:{number}", NOW - timedelta(days=100 * number)
+        owner = "ada" if number < 2 else "bob"
+        one = replace(a_record(media_id, tmp_path), manifest_label=label, created_at=made, tenant=owner)
+        registry.add(one)
+    assert [registry.owner_of(media_id) for media_id in ids] == ["ada", "ada", "bob"]
+    assert registry.delete(ids[0])
+    assert not registry.delete(ids[0])
+    assert registry.by_media_id(ids[0]) is None
+    assert registry.by_manifest_label("urn:c2pa:0") is None
+    moment = NOW - timedelta(days=50)
+    assert (registry.count_older(moment), registry.count_older(moment, "ada")) == (2, 1)
+    assert registry.delete_older(moment, "bob") == 1
+    assert registry.by_media_id(ids[1]) is not None
+    assert registry.delete_older(moment) == 1
+    with database.reading() as connection:
+        assert connection.scalar(select(func.count()).select_from(fingerprints)) == 0
+    with pytest.raises(RegistryError, match="used before"):
+        registry.claim(ids[0])
