@@ -20,6 +20,7 @@ from generator.admit import Allowed, Hear, admit
 from generator.confirm import MarkedMedia, confirm
 from generator.encode import encode
 from generator.errors import SelfCheckError
+from generator.estimate import device_memory, needs, require_fit
 from generator.facts import made_here
 from generator.inputs import inputs_of
 from generator.load import System
@@ -109,11 +110,13 @@ class SafeGenerator(Issuer):
             return release(signed, self.folder, register)
 
     def admit(self, request: Request) -> Allowed:
-        """The guard's answer alone: what a service asks before it takes a job."""
+        """The guard's answer, and whether the result fits on the device: before anything is computed."""
         read = self.read or reader(self.limits)
-        return admit(
-            request, self.system.spec, self.guard, read=read, randbelow=self.randbelow, hear=self.hear
-        )
+        spec, pipeline = self.system.spec, self.system.pipeline
+        allowed = admit(request, spec, self.guard, read=read, randbelow=self.randbelow, hear=self.hear)
+        found = needs(pipeline, spec, allowed.request)
+        require_fit(found, device_memory(pipeline), spec, allowed.request)
+        return allowed
 
     def _make(
         self, allowed: Allowed, media_id: MediaId, work: Path, progress: Progress, cancelled: CancelRequested

@@ -11,6 +11,7 @@ from generator.load import LEAKING_OPTIONS
 from generator.request import MediaFormat, MediaKind, Reference, Request
 from generator.systems import (
     EMBEDDED,
+    HOSTED,
     SYSTEMS,
     SystemSpec,
     Takes,
@@ -145,3 +146,23 @@ def table_line(spec: SystemSpec) -> str:
 def test_the_page_about_systems_has_the_row(spec: SystemSpec) -> None:
     page = (Path(__file__).parents[2] / "docs" / "systems.md").read_text(encoding="utf-8")
     assert table_line(spec) in page.splitlines()
+
+
+def hosted_line(spec: SystemSpec) -> str:
+    """The beginning of the line that docs/systems.md must hold for a hosted row."""
+    return f"| `{spec.name}` | {spec.provider} | {spec.source} |"
+
+
+@pytest.mark.parametrize("spec", HOSTED, ids=lambda spec: spec.name)
+def test_hosted_rows_obey_their_own_rules_and_are_on_the_page(spec: SystemSpec) -> None:
+    needed = tuple(
+        Reference(path=Path("r"), kind=MediaKind(kind))
+        for kind, takes in spec.takes.items()
+        if takes is Takes.REQUIRED
+    )
+    whole = spec.complete(Request(prompt="a boat", references=needed))
+    spec.check_references(whole)
+    page = (Path(__file__).parents[2] / "docs" / "systems.md").read_text(encoding="utf-8")
+    (line,) = (line for line in page.splitlines() if line.startswith(hosted_line(spec)))
+    assert all(f"{width}x{height}" in line for width, height in spec.sizes)
+    assert line.endswith(f" {spec.price:.2f} |")
