@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from provenance import judge
+from provenance.text import clean
 from service.api.state import ApiState, State, Verifier
 from service.api.uploads import FORM_OVERHEAD, read_form, save_body, save_upload
+from service.casefile import as_html, as_pdf
 from service.errors import Problem
 
 router = APIRouter(prefix="/v1", tags=["verify"])
@@ -34,21 +37,36 @@ _VERIFY_DOCS: dict[str, Any] = {
 
 
 @router.post("/verify", openapi_extra=_VERIFY_DOCS)
-async def verify(request: Request, state: State, tenant: Verifier) -> JSONResponse:
-    """What can be proved about a file: multipart field `file`, or the file as the body itself."""
+async def verify(request: Request, state: State, tenant: Verifier) -> Response:
+    """What can be proved about a file: multipart field `file`, or the file as the body itself.
+
+    JSON, or with `Accept: text/html` or `application/pdf` a report to file.
+    """
     settings = state.services.settings
     limit, scratch = settings.upload_max_bytes, settings.scratch
     _require_space(scratch, limit)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         async with save_body(request, scratch, limit=limit) as path:
-            return JSONResponse(await run_in_threadpool(examine, state, path, tenant))
+            row = await run_in_threadpool(examine, state, path, tenant)
+            return _answer(request, row, "upload")
     async with read_form(request, limit=limit + FORM_OVERHEAD, part_limit=FORM_OVERHEAD) as form:
         upload = form.files.get("file")
         if upload is None:
             raise Problem(400, "no_file", "Send the file as the multipart field `file`.", param="file")
         async with save_upload(upload, scratch, limit=limit) as path:
-            return JSONResponse(await run_in_threadpool(examine, state, path, tenant))
+            row = await run_in_threadpool(examine, state, path, tenant)
+            return _answer(request, row, clean(upload.filename or "upload"))
+
+
+def _answer(request: Request, row: dict[str, Any], name: str) -> Response:
+    accepted = request.headers.get("accept", "")
+    made = version("assay")
+    if accepted.startswith("text/html"):
+        return HTMLResponse(as_html([{"file": name, **row}], version=made))
+    if accepted.startswith("application/pdf"):
+        return Response(as_pdf([{"file": name, **row}], version=made), media_type="application/pdf")
+    return JSONResponse(row)
 
 
 def examine(state: ApiState, path: Path, tenant: str | None) -> dict[str, Any]:
