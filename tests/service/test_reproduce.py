@@ -33,7 +33,9 @@ def test_a_finished_job_is_made_again(
     capsys.readouterr()
     assert run(["reproduce", job.medium.hex, "--json"]) == 0
     row = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-    assert (row["match"], row["differs"]) == ("bytes", [])
+    assert row["differs"] == []
+    assert row["match"] in ("bytes", "pictures")  # an encoder may cut the same frames differently
+    assert row["match"] == "bytes" or row["psnr"] > 45
 
 
 def test_what_no_job_made_is_an_error(
