@@ -178,7 +178,7 @@ def run(plan: Plan) -> Outcome:
     started, receiver = time.monotonic(), Receiver()
     chance = random.Random(plan.seed)
     with _deployed(plan) as deployment:
-        _wait(deployment.ready, "the service did not start")
+        _wait(deployment.ready, "the service did not start", 900)
         _subscribe(deployment, receiver)
         ids: dict[int, str] = {}
         clients = [

@@ -11,10 +11,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.service import chaos
+from bench.service import chaos, claim, polls, uploads
 from bench.service.postgres import postgres_binaries, postgres_server
 
 OUT = Path("bench/out/service")
+CLAIM_MS, POLL_MS, UPLOAD_MIB = 10.0, 50.0, 100
+"""The bars: claim and poll at the 99th percentile; memory that a hundred uploads may add."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +32,23 @@ def main(arguments: list[str] | None = None) -> int:
     one.add_argument("--workers", type=int, default=2)
     one.add_argument("--seed", type=int, default=1)
     one.set_defaults(run=_chaos)
+    two = kinds.add_parser("claim", help="a claim in a long queue")
+    two.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    two.add_argument("--queued", type=int, default=100_000)
+    two.add_argument("--tenants", type=int, default=100)
+    two.add_argument("--claims", type=int, default=1000)
+    two.set_defaults(run=_claim)
+    three = kinds.add_parser("polls", help="polls at a fixed rate, of a service that runs")
+    three.add_argument("url")
+    three.add_argument("--rate", type=int, default=1000)
+    three.add_argument("--seconds", type=float, default=30)
+    three.set_defaults(run=_polls)
+    four = kinds.add_parser("uploads", help="parallel uploads to a service that runs")
+    four.add_argument("url")
+    four.add_argument("pid", type=int, help="process id of its API process")
+    four.add_argument("--parallel", type=int, default=100)
+    four.add_argument("--bytes", type=int, default=20 * 2**20)
+    four.set_defaults(run=_uploads)
     asked = parser.parse_args(arguments)
     asked.out.mkdir(parents=True, exist_ok=True)
     code: int = asked.run(asked)
@@ -59,6 +78,31 @@ def _chaos(asked: argparse.Namespace) -> int:
     show("Chaos", [values])
     keep(asked.out / f"chaos-{outcome.database}-{outcome.generator}.json", values)
     return 1 if outcome.faults else 0
+
+
+def _claim(asked: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-claim-")))
+        url = _postgres(stack) if asked.database == "postgresql" else f"sqlite:///{home}/assay.db"
+        values = claim.run(url, queued=asked.queued, owners=asked.tenants, claims=asked.claims)
+    return _report(asked, values, f"claim-{asked.database}", bool(values["wall_p99_ms"] <= CLAIM_MS))  # type: ignore[operator]
+
+
+def _polls(asked: argparse.Namespace) -> int:
+    values = polls.run(asked.url, rate=asked.rate, seconds=asked.seconds)
+    good = values["p99_ms"] <= POLL_MS and not values["errors"]  # type: ignore[operator]
+    return _report(asked, values, "polls", bool(good))
+
+
+def _uploads(asked: argparse.Namespace) -> int:
+    values = uploads.run(asked.url, asked.pid, parallel=asked.parallel, size=asked.bytes)
+    return _report(asked, values, "uploads", bool(values["grown_mib"] <= UPLOAD_MIB))  # type: ignore[operator]
+
+
+def _report(asked: argparse.Namespace, values: dict[str, object], name: str, good: bool) -> int:
+    show(name, [values])
+    keep(asked.out / f"{name}.json", values)
+    return 0 if good else 1
 
 
 def _postgres(stack: ExitStack) -> str:

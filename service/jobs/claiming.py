@@ -14,6 +14,7 @@ writing transaction is the lock.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -71,21 +72,18 @@ class Claiming(Part):
             again = update(jobs).where(stale).values(status=QUEUED, worker=None, lease_until=None, progress=0)
             connection.execute(again)
 
+    @lru_cache(maxsize=256)  # noqa: B019 - a store lives as long as its process
     def _next_tenant(self, model: str, *, skip_locked: bool) -> Select[Any]:
-        """The row of the tenant whose turn it is, locked."""
+        """The row of the tenant whose turn it is, locked. Kept: to write it costs more than to run it."""
         waiting = _waiting(model)
         priority = _best_priority(model, tenants.c.name)
-        oldest = (
-            select(func.min(jobs.c.created_at))
-            .where(*_queued(model, tenants.c.name), jobs.c.priority == priority)
-            .correlate(tenants)
-            .scalar_subquery()
-        )
         return (
             select(tenants)
             .join(waiting, waiting.c.tenant == tenants.c.name)
             .where(self._may_run())
-            .order_by(priority.desc(), _start(), tenants.c.served_at.asc().nulls_first(), oldest)
+            .order_by(
+                priority.desc(), _start(), tenants.c.served_at.asc().nulls_first(), tenants.c.created_at
+            )
             .limit(1)
             .with_for_update(key_share=True, skip_locked=skip_locked, of=tenants)
         )
