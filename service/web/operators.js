@@ -51,7 +51,7 @@ function opener(row, line, width, more) {
 }
 
 const code = (text) => (text ? el("code", { text: String(text) }) : "");
-const TONES = { completed: "good", allow: "good", upheld: "plain", in_progress: "note", queued: "plain", open: "warn", failed: "bad", block: "bad", deny: "bad", granted: "good", stands: "good", workers: "good", no_workers: "bad" };
+const TONES = { completed: "good", allow: "good", in_progress: "note", queued: "plain", failed: "bad", block: "bad", deny: "bad", stands: "good", workers: "good", no_workers: "bad" };
 const SHAPES = { good: "check", bad: "cross", warn: "broken", note: "spark", plain: "dash" };
 
 function chip(state) {
@@ -71,7 +71,8 @@ function list(fields, load, show) {
       : el("input", { type: "text", id, name, autocomplete: "off", spellcheck: "false" });
     form.append(el("div", {}, el("label", { for: id, text: say(`column.${name}`) }), field));
   }
-  form.append(el("button", { class: "quiet-button", text: say("operators.filter") }));
+  if (fields.length) form.append(el("button", { class: "quiet-button", text: say("operators.filter") }));
+  form.hidden = !fields.length;
   let all = [];
   let next = null;
   const fetchPage = async (from) => {
@@ -182,25 +183,63 @@ function decisionDetail(row) {
 }
 
 function appealsPanel() {
-  const [panel, load] = list(
-    [["tenant"], ["status", ["open", "granted", "upheld"]]],
+  const now = el("div", { class: "queue" });
+  const [open, loadOpen] = list(
+    [],
     async (wanted) => {
-      try {
-        return await ask(`/v1/admin/appeals?${wanted}`);
-      } catch (error) {
-        if (error.status === 404) throw new Error(say("operators.no_appeals"));
-        throw error;
-      }
+      const answer = await ask(`/v1/appeals/queue?${wanted}`);
+      return { data: answer.data, next: answer.has_more ? { after: answer.data.at(-1).id } : null };
     },
     (rows) =>
       table(say("operators.appeals"), [
-        ["created", (row) => moment(row.created_at)],
+        ["filed", (row) => moment(row.filed_at)],
         ["tenant", (row) => row.tenant],
-        ["status", (row) => chip(row.status)],
-        ["decision", (row) => code(row.decision_id)],
-      ], rows, (row) => el("pre", { tabindex: "0", "aria-label": say("data.json"), text: JSON.stringify(row, null, 2) })),
+        ["reason", (row) => code(row.reason)],
+        ["policy", (row) => row.policy],
+      ], rows, (row) => appealDetail(row, load)),
   );
-  return [panel, load];
+  const load = async () => {
+    await guarded(async () => {
+      const found = await ask("/v1/appeals/statistics");
+      const tiles = el("ul", { class: "tiles" });
+      for (const [name, value] of [
+        ["filed", found.filed],
+        ["decided", found.decided],
+        ["reversed", found.reversed],
+        ["hours", found.median_hours === null ? "–" : found.median_hours.toFixed(1)],
+      ]) {
+        tiles.append(el("li", {}, el("span", { class: "faint", text: say(`appeals.${name}`) }), el("b", { text: String(value) })));
+      }
+      now.replaceChildren(tiles, el("h2", { text: say("operators.open_appeals") }));
+    }, now);
+    await loadOpen();
+  };
+  return [el("div", {}, now, open), load];
+}
+
+function appealDetail(row, reload) {
+  const note = el("textarea", { id: `note-${row.id}`, rows: "3", maxlength: "4000" });
+  const problem = el("p", { class: "bad-text", role: "alert" });
+  const decide = (outcome) =>
+    guarded(async () => {
+      const body = JSON.stringify({ outcome, note: note.value });
+      await ask(`/v1/appeals/${row.id}/decide`, { method: "POST", body, headers: { "content-type": "application/json" } });
+      await reload();
+    }, problem);
+  return el(
+    "div",
+    {},
+    terms([
+      [say("column.statement"), row.statement],
+      [say("column.decision"), code(row.decision_id)],
+    ]),
+    el("label", { for: note.id, text: say("operators.note") }),
+    note,
+    problem,
+    el("div", { class: "row" },
+      el("button", { type: "button", class: "button", text: say("operators.uphold"), click: () => decide("upheld") }),
+      el("button", { type: "button", class: "quiet-button", text: say("operators.reverse"), click: () => decide("reversed") })),
+  );
 }
 
 function marksPanel() {

@@ -56,7 +56,7 @@ def _operators(browser: Browser, url: str, folder: Path, key: str) -> None:
     with tab(browser, f"{url}/operators") as shown:
         shown.page.fill("#key", key)
         shown.page.keyboard.press("Enter")
-        for name in ("Queue", "Decisions", "Marks"):
+        for name in ("Queue", "Decisions", "Appeals", "Marks"):
             shown.page.get_by_role("tab", name=name).click()
             shown.page.get_by_role("tabpanel", name=name).locator("td").first.wait_for()
             shoot(shown, folder / f"web-operators-{name.lower()}.png")

@@ -143,6 +143,25 @@ def test_every_tab_by_keyboard(desk: Tab, client: OpenAI, video: Video) -> None:
     assert page.get_by_role("tablist").is_hidden()
 
 
+def test_an_appeal_is_decided(desk: Tab, server: Server, client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.videos.create(prompt=REFUSED)
+    decision = caught.value.response.json()["decision_id"]
+    asked = {"decision_id": decision, "statement": "<b>It is a painting</b>"}
+    appeal = httpx.post(f"{server.url}/v1/appeals", json=asked).json()
+    page = desk.page
+    page.get_by_role("tab", name="Appeals").click()
+    panel = page.get_by_role("tabpanel", name="Appeals")
+    panel.get_by_role("button", name=f"Details of {appeal['id']}").click()
+    assert panel.get_by_text("<b>It is a painting</b>").count() == 1
+    panel.get_by_label("Note, shown to whoever appealed").fill("Looked at.")
+    assert desk.faults() == []
+    panel.get_by_role("button", name="Reverse it").click()
+    panel.get_by_role("button", name=f"Details of {appeal['id']}").wait_for(state="detached")
+    closed = httpx.get(f"{server.url}/v1/appeals/{appeal['id']}").json()
+    assert (closed["status"], closed["note"]) == ("reversed", "Looked at.")
+
+
 def test_operators_on_a_phone(desk: Tab, video: Video) -> None:
     page = desk.page
     page.set_viewport_size({"width": 360, "height": 740})

@@ -26,7 +26,7 @@ from watermark import Mark, MediaId, open_media, write_image, write_video
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
 WEB = files("service") / "web"
-BUILT = ("verdict", "means", "lane", "timeline", "theme", "manifest", "tab", "column", "chip")
+BUILT = ("verdict", "means", "lane", "timeline", "theme", "manifest", "tab", "column", "chip", "appeals")
 """Groups of strings whose names are put together while the page runs."""
 SIGNED_BY_OTHERS = Path(__file__).parents[3] / "shared/data/c2pa/contentauth__CACAE-uri-CA.jpg"
 REPORT: dict[str, Any] = {
