@@ -10,12 +10,10 @@ import pytest
 from openai import OpenAI
 from openai.types import Video
 from playwright.sync_api import Browser
-from playwright.sync_api import Browser
 
 from bench.service.postgres import fresh_schema, postgres_binaries, postgres_server
 from service.jobs import JobLimits, JobStore, NewJob
 from service.store.database import Database, open_database
-from tests.service.browser import browsing
 from tests.service.browser import browsing
 from tests.service.server import Server, running
 
@@ -49,13 +47,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     changes = {"ASSAY_UPLOAD_MAX_BYTES": str(64 * 2**20), "ASSAY_INSPECT_SECONDS": "20"}
     with running(tmp_path_factory.mktemp("server") / "home", changes) as started:
         yield started
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A real Chromium; skips where there is none."""
-    with browsing() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="session")
