@@ -55,7 +55,10 @@ class Scene:
 
 
 def draw_attributes(rng: Generator) -> Attributes:
-    """Every time, surface, palette and weather equally often; objects in about half of the scenes."""
+    """Every time, surface, palette and weather equally often; objects in about half of the scenes.
+
+    A sea lies open and a lake has a shore: nothing else tells them apart at a glance.
+    """
     time = str(rng.choice(TIMES))
     surface = str(rng.choice(SURFACES))
     palette = str(rng.choice(FIELD_PALETTES if surface == "meadow" else WATER_PALETTES))
@@ -64,7 +67,7 @@ def draw_attributes(rng: Generator) -> Attributes:
         surface=surface,
         palette=palette,
         weather=str(rng.choice(WEATHERS)),
-        relief=str(rng.choice(RELIEFS if surface == "sea" else RELIEFS[1:])),
+        relief="open" if surface == "sea" else str(rng.choice(RELIEFS[1:])),
         body=_draw_body(rng, time),
         balloon=str(rng.choice(BALLOONS[1:])) if rng.random() < 0.4 else "none",
         boat=bool(surface != "meadow" and rng.random() < 0.4),
