@@ -179,9 +179,7 @@ def _validity(leaf: x509.Certificate, now: datetime) -> Iterator[Finding]:
             "check this machine's clock, or wait",
         )
     elif now > end:
-        yield _error(
-            "expired", f"expired on {end:%Y-%m-%d %H:%M} UTC", "renew it: assay keys renew"
-        )
+        yield _error("expired", f"expired on {end:%Y-%m-%d %H:%M} UTC", "renew it: assay keys renew")
     elif now > end - EXPIRY_ALARM:
         days = (end - now).days
         yield Finding(

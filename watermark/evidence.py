@@ -152,5 +152,5 @@ def _smooth(values: Real, reach: int) -> Real:
     """Mean of each value and its neighbours along the rows."""
     padded = np.pad(values, ((0, 0), (reach, reach)), mode="edge")
     width = values.shape[1]
-    smooth: Real = sum(padded[:, k : k + width] for k in range(2 * reach + 1)) / (2 * reach + 1)
+    smooth: Real = np.stack([padded[:, k : k + width] for k in range(2 * reach + 1)]).mean(0)
     return smooth

@@ -70,11 +70,13 @@ class Timeline:
         maps = self.sum(span)
         height, width = maps.luma.shape
         rows, columns = _samples(cells[0::2], height), _samples(cells[1::2], width)
-        size = (
-            round(maps.height * (rows.stop - rows.start) / height),
-            round(maps.width * (columns.stop - columns.start) / width),
+        part = Maps(
+            _grown(maps.luma[rows, columns]),
+            _grown(maps.chroma[rows, columns]),
+            height=round(maps.height * (rows.stop - rows.start) / height),
+            width=round(maps.width * (columns.stop - columns.start) / width),
+            frames=maps.frames,
         )
-        part = Maps(*(_grown(plane[rows, columns]) for plane in (maps.luma, maps.chroma)), *size, maps.frames)
         y, x = rows.start * maps.height / height, columns.start * maps.width / width
         return part, np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
 
@@ -139,8 +141,8 @@ def _take(source: Iterator[NDArray[np.uint8]], count: int) -> tuple[int, list[ND
 
 
 def _sum(parts: list[Maps]) -> Maps:
-    luma = np.sum([part.luma for part in parts], axis=0, dtype=np.float32)
-    chroma = np.sum([part.chroma for part in parts], axis=0, dtype=np.float32)
+    luma = np.stack([part.luma for part in parts]).sum(0, dtype=np.float32)
+    chroma = np.stack([part.chroma for part in parts]).sum(0, dtype=np.float32)
     return Maps(luma, chroma, parts[0].height, parts[0].width, sum(part.frames for part in parts))
 
 

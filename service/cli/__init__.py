@@ -13,8 +13,10 @@ def main() -> None:
 
         print(f"assay {version('assay')}")
         return
-    # Read when torch is loaded. Waiting threads that spin cost three times the work itself on a busy machine.
+    # Read when torch and NumPy are loaded. On a busy machine, threads that wait by spinning cost three times
+    # the work itself.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from service.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select, update
 
-from generator.request import MAX_SEED
 from provenance import Record
 from service.errors import JobCancelledError, LeaseLostError
 from service.jobs import credits
@@ -98,7 +97,7 @@ class Leasing(Part):
             **_AGAIN,
             "attempts": jobs.c.attempts - 1,
             "quality_retries": jobs.c.quality_retries + 1,
-            "request": {**job.request, "seed": secrets.randbelow(MAX_SEED)},
+            "request": {**job.request, "seed": secrets.randbits(63)},
         }
         with self._database.writing() as connection:
             connection.execute(change_held(lease).values(**again))
