@@ -100,8 +100,8 @@ def test_security_trials_run(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = synthetic.pan(2, 256, 256)
     rows = list(security.run_security([], clip, counts=(2,), victims=1))
     assert [row.attack for row in rows] == [
-        "own residual, subtract", "averaging, forge", "averaging, subtract", "keyless fold, forge",
-        "residual transplant",
+        "own residual, subtract", "averaging, forge", "averaging, subtract", "known ids, forge a new id",
+        "known ids, subtract", "keyless fold, forge", "residual transplant",
     ]  # fmt: skip
     assert not next(row for row in rows if row.attack == "keyless fold, forge").message
 

@@ -58,7 +58,9 @@ def test_the_mark_is_in_a_whole_decode_and_not_without_us(
 def test_enough_systems_are_in_the_matrix() -> None:
     specs = [system_named(name) for name in BUILDERS]
     assert len({spec.pipeline for spec in specs}) >= 16
-    assert {spec.seam for spec in specs} == set(Seam)
+    assert {spec.seam for spec in specs} == set(Seam) - {
+        Seam.FETCHED
+    }  # hosted systems have tests of their own
 
 
 def _run(system: System, ring: KeyRing) -> MarkedFrames:
