@@ -75,12 +75,11 @@ class Tab:
 @contextmanager
 def tab(browser: Browser, url: str, **options: Any) -> Iterator[Tab]:
     """A page at `url`, in a profile of its own."""
-    context = browser.new_context(
-        **({"viewport": {"width": 1180, "height": 900}, "locale": "en-GB"} | options)
-    )
+    usual = {"viewport": {"width": 1180, "height": 900}, "locale": "en-GB", "reduced_motion": "reduce"}
+    context = browser.new_context(**(usual | options))  # contrast is measured on colours at rest
     try:
         opened = Tab(context.new_page(), url)
-        opened.page.goto(url)
+        opened.page.goto(url, wait_until="networkidle")
         yield opened
     finally:
         context.close()
