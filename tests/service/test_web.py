@@ -103,7 +103,9 @@ def test_the_keyboard_and_the_screen_reader(verify: Tab, samples: dict[str, Path
     assert page.evaluate("document.activeElement.id") == "file"
     assert page.get_by_label("Choose files or drop them here").count() == 1
     # A native file input in focus: Enter and space are the browser's own business.
-    page.locator("input[type=file]:focus").set_input_files([samples["No evidence found"], samples["Made here"]])
+    page.locator("input[type=file]:focus").set_input_files(
+        [samples["No evidence found"], samples["Made here"]]
+    )
     page.locator(".card .badge").nth(1).wait_for(state="attached", timeout=ANSWER_MS)
     assert page.get_by_role("status").inner_text() == "clip.mp4: Made here"
     card = page.locator(".card").nth(1)
