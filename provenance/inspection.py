@@ -112,7 +112,7 @@ def _listen(path: Path, mime: str, listener: AudioDetector, limits: MediaLimits)
     try:
         if mime.startswith("image/") or not has_sound(path):
             return None
-        sound = read_sound(path, limits)
+        sound = read_sound(path, limits, rate=listener.rate)
         return listener.detect(sound.samples, sound.rate)
     except (MediaError, DetectionError):
         return None

@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from provenance import Evidence
-from service import untrusted
+from service import keys, untrusted
 from service.codec import decode
 from service.errors import IsolationError
 from service.isolate import Isolator, RefusedError
+from service.sandbox import ProcessLimits
+from service.settings import Settings
 from service.untrusted import HEADER, InspectionContext, Marks, Parts
+from watermark import MediaLimits
 
 MIME = re.compile(r"(image|video)/[a-z0-9.+-]{1,40}")
 
@@ -64,6 +67,28 @@ class Inspector:
         if not found:
             raise RefusedError("unreadable_media", "The video holds no picture.")
         return found[0]
+
+
+def media_limits(settings: Settings) -> MediaLimits:
+    """What an upload may hold."""
+    return MediaLimits(
+        max_bytes=settings.upload_max_bytes,
+        max_pixels=settings.media_max_pixels,
+        max_frames=settings.media_max_frames,
+        max_seconds=settings.media_max_seconds,
+    )
+
+
+def build_inspector(settings: Settings) -> Inspector:
+    """Reads untrusted files in limited processes. Raises `ConfigurationError` when the keys are missing."""
+    isolator = Isolator(
+        ProcessLimits(seconds=settings.inspect_seconds, memory=settings.inspect_memory_bytes),
+        parallel=settings.inspect_parallel,
+    )
+    context = InspectionContext(
+        rings=keys.rings(settings), trust=keys.trust(settings), limits=media_limits(settings)
+    )
+    return Inspector(isolator, context)
 
 
 def _unpack(answer: bytes) -> Pictures:

@@ -9,6 +9,7 @@ can lie in its answer, and nothing more.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from typing import Any
 
 from service.errors import IsolationError
 from service.sandbox import ProcessLimits, enter
+
+PRELOAD = ("service.untrusted",)
+"""What the server process imports before it is asked for the first child."""
 
 Task = Callable[..., bytes]
 """A module-level function. Its arguments are pickled to the child, its result is sent back as it is."""
@@ -35,16 +39,19 @@ class RefusedError(Exception):
         self.reason = reason
 
 
+def start_server() -> None:
+    """Start the server process now, so that its imports go on beside those of this process."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+    multiprocessing.forkserver.ensure_running()
+
+
 class Isolator:
-    """Starts limited processes, at most `parallel` at a time.
+    """Starts limited processes, at most `parallel` at a time."""
 
-    `preload` names the modules that are imported before the first file arrives.
-    """
-
-    def __init__(self, limits: ProcessLimits, *, preload: tuple[str, ...] = (), parallel: int = 2) -> None:
+    def __init__(self, limits: ProcessLimits, *, parallel: int = 2) -> None:
         self._limits = limits
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
+        self._context.set_forkserver_preload(list(PRELOAD))
         self._slots = threading.BoundedSemaphore(parallel)
 
     def warm(self) -> None:

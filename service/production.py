@@ -36,12 +36,12 @@ from generator.systems import system_for_pipeline
 from guard import Guard
 from service import keys
 from service.errors import ConfigurationError
-from service.inspection import Inspector
+from service.inspection import Inspector, build_inspector, media_limits
 from service.jobs import COMPLETED, FAILED, Job, Lease
 from service.policies import PolicyFollower
 from service.settings import Settings
 from service.store.patience import patiently
-from service.wiring import Services, build_inspector, follow_policy, media_limits
+from service.wiring import Services, follow_policy
 from watermark import Detector
 
 NOTES = ("remixed_from", "edited_from", "extended_from", "seed_drawn")

@@ -13,11 +13,12 @@ import uvicorn
 from service.api.app import create_app
 from service.api.rates import RateLimiter
 from service.api.state import ApiState
+from service.inspection import build_inspector
 from service.production import system_spec
 from service.settings import Settings
 from service.supervisor import STOP_SECONDS, WORKER, Supervisor
 from service.webhooks import Sender
-from service.wiring import Services, build_inspector, follow_policy, open_services, start_logging
+from service.wiring import Services, follow_policy, open_services, start_logging
 
 log = logging.getLogger(__name__)
 

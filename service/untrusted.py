@@ -106,8 +106,9 @@ def located(path: Path, context: InspectionContext) -> bytes:
 
 
 def _heard(path: Path, context: InspectionContext) -> AudioDetection:
-    sound = read_sound(path, context.limits)
-    return AudioDetector(context.rings).detect(sound.samples, sound.rate)
+    listener = AudioDetector(context.rings)
+    sound = read_sound(path, context.limits, rate=listener.rate)
+    return listener.detect(sound.samples, sound.rate)
 
 
 def _heard_beside(path: Path, context: InspectionContext) -> AudioDetection | None:

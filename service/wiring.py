@@ -17,11 +17,8 @@ from guard import Decision, Guard, GuardError, MtcnnFaces, Policy, SignedConsent
 from guard.vault import purge
 from service import keys, policies
 from service.errors import ConfigurationError
-from service.inspection import Inspector
-from service.isolate import Isolator
 from service.jobs import JobLimits, JobStore
 from service.recording import build_recorder
-from service.sandbox import ProcessLimits
 from service.settings import Settings
 from service.store.appeals import AppealStore
 from service.store.audit import AuditLog
@@ -34,8 +31,6 @@ from service.store.similar import SimilarMedia
 from service.store.tenants import KeyStore, TenantStore
 from service.store.webhooks import WebhookStore
 from service.store.workers import WorkerStore
-from service.untrusted import InspectionContext
-from watermark import MediaLimits
 
 log = logging.getLogger(__name__)
 
@@ -185,29 +180,6 @@ def public_keys(setting: str, path: Path | None) -> tuple[Ed25519PublicKey, ...]
     if not found or len(found) < len(issuers):
         raise ConfigurationError(f"{setting}={path}: holds no, or other than, Ed25519 public keys")
     return found
-
-
-def media_limits(settings: Settings) -> MediaLimits:
-    """What an upload may hold."""
-    return MediaLimits(
-        max_bytes=settings.upload_max_bytes,
-        max_pixels=settings.media_max_pixels,
-        max_frames=settings.media_max_frames,
-        max_seconds=settings.media_max_seconds,
-    )
-
-
-def build_inspector(settings: Settings) -> Inspector:
-    """Reads untrusted files in limited processes. Raises `ConfigurationError` when the keys are missing."""
-    isolator = Isolator(
-        ProcessLimits(seconds=settings.inspect_seconds, memory=settings.inspect_memory_bytes),
-        preload=("service.untrusted",),
-        parallel=settings.inspect_parallel,
-    )
-    context = InspectionContext(
-        rings=keys.rings(settings), trust=keys.trust(settings), limits=media_limits(settings)
-    )
-    return Inspector(isolator, context)
 
 
 def start_logging(process: str) -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, signal
+from scipy import fft, ndimage
 
-from watermark.audio_frames import Frames, Samples, Spectra
+from watermark.audio_frames import Frames, Samples, Spectra, resampled
 from watermark.audio_layout import (
     FREQUENCIES,
     PERIOD,
@@ -82,6 +83,9 @@ class _Candidate:
 
 class AudioDetector:
     """Looks for the sound marks of several rings. Holds keys: keep it on the server."""
+
+    rate: Final = RATE
+    """Hz: sound that was read at this rate is taken as it is."""
 
     def __init__(self, rings: Sequence[KeyRing]) -> None:
         """Raises `DetectionError` when there is no ring."""
@@ -178,9 +182,7 @@ def _mono(samples: NDArray[np.floating], rate: int) -> Samples:
             f"{list(samples.shape)} at {rate} Hz"
         )
     wave = samples.astype(np.float32) if samples.ndim == 1 else samples.mean(axis=0, dtype=np.float32)
-    divisor = math.gcd(rate, RATE)
-    if rate != RATE:
-        wave = signal.resample_poly(wave, RATE // divisor, rate // divisor).astype(np.float32)
+    wave = resampled(wave, rate, RATE).astype(np.float32)
     if len(wave) < MIN_SAMPLES:
         raise DetectionError(f"the sound lasts {len(wave) / RATE:.2f} s; nothing can be read from so little")
     if not np.isfinite(wave).all():

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
-from watermark.audio_frames import Frames, Samples, Spectra
+from watermark.audio_frames import Frames, Samples, Spectra, resampled
 from watermark.audio_layout import BAND_EDGES, RATE, lay_audio_pattern
 from watermark.audio_mask import DEFAULT_STRENGTH, Masking, Strength
 from watermark.errors import EmbeddingError
@@ -58,9 +57,8 @@ class AudioMark:
     def _wave(self, length: int, rate: int) -> Samples:
         """The periodic pattern at `rate`, float32 [length]."""
         period = lay_audio_pattern(self.key, self.media_id)
-        divisor = math.gcd(rate, RATE)
         needed = math.ceil(length * RATE / rate) + 1
-        wave = signal.resample_poly(np.resize(period, needed), rate // divisor, RATE // divisor)
+        wave = resampled(np.resize(period, needed), RATE, rate)
         cut: Samples = wave[:length].astype(np.float32)
         return cut
 

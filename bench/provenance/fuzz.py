@@ -83,9 +83,7 @@ def _hostile(found: dict[str, bytes], facts: ManifestFacts, key: SigningKey, url
 
 def inspector(house: House) -> Inspector:
     """The reader as the service runs it, one file at a time."""
-    isolator = Isolator(
-        ProcessLimits(seconds=30, memory=1024 * MIB), preload=("service.untrusted",), parallel=1
-    )
+    isolator = Isolator(ProcessLimits(seconds=30, memory=1024 * MIB), parallel=1)
     limits = MediaLimits(max_bytes=16 * MIB, max_pixels=16_000_000, max_frames=600, max_seconds=60)
     return Inspector(isolator, InspectionContext((house.ring,), house.trust, limits))
 

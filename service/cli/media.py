@@ -79,7 +79,7 @@ def mark(
     """Mark, sign and register a picture, clip or sound that was made elsewhere."""
     from generator import MediaMarker
     from service import keys
-    from service.wiring import media_limits
+    from service.inspection import media_limits
     from watermark import Detector
 
     services = _services()
@@ -139,8 +139,10 @@ def _each(
     *,
     as_json: bool,
 ) -> int:
-    from service.isolate import RefusedError
-    from service.wiring import build_inspector
+    from service.isolate import RefusedError, start_server
+
+    start_server()
+    from service.inspection import build_inspector
 
     inspector = build_inspector(console.settings())
     evidence = failures = 0

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from enum import StrEnum
 from glob import glob, has_magic
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -19,6 +22,10 @@ from rich.progress import track
 
 from service.cli import console
 from service.errors import ConfigurationError, IsolationError
+
+if TYPE_CHECKING:
+    from provenance import Evidence
+    from service.inspection import Inspector
 
 Row = dict[str, Any]
 
@@ -77,22 +84,49 @@ def verify(
 
 
 def _rows(paths: list[tuple[str, Path]]) -> Iterator[Row]:
-    from provenance import judge
-    from service.isolate import RefusedError
-    from service.wiring import build_inspector, open_services
+    """One row per file, in order. Files are read in their own processes, as many at a time as the settings
+    allow, while this one judges; the first already while the database's modules are still loading."""
+    from service.isolate import RefusedError, start_server
 
-    services = open_services(console.settings())
-    inspector = build_inspector(services.settings)
+    start_server()
+    from service.inspection import build_inspector
+
+    settings = console.settings()
+    with ThreadPoolExecutor(settings.inspect_parallel) as pool:
+        awaited = _ahead(pool, build_inspector(settings), paths, settings.inspect_parallel)
+        first = next(awaited)
+        from provenance import judge
+        from service.wiring import open_services
+
+        services = open_services(settings)
+        for name, reading in chain([first], awaited):
+            try:
+                evidence = reading.result()
+                answer = judge(evidence, services.registry, now=services.clock())
+                yield {"file": name, "sha256": evidence.sha256, **answer.to_json()}
+            except (RefusedError, IsolationError) as error:
+                console.complain(f"{name}: {error}")
+                yield {"file": name, "error": {"reason": error.reason, "message": str(error)}}
+
+
+def _ahead(
+    pool: Executor, inspector: Inspector, paths: list[tuple[str, Path]], most: int
+) -> Iterator[tuple[str, Future[Evidence]]]:
+    """Every name with the reading of its file, begun up to `most` files before it is asked for."""
+    begun: deque[tuple[str, Future[Evidence]]] = deque()
     for name, path in paths:
-        try:
-            if not path.is_file():
-                raise RefusedError("not_found", "There is no such file.")
-            evidence = inspector.inspect(path)
-            answer = judge(evidence, services.registry, now=services.clock())
-            yield {"file": name, "sha256": evidence.sha256, **answer.to_json()}
-        except (RefusedError, IsolationError) as error:
-            console.complain(f"{name}: {error}")
-            yield {"file": name, "error": {"reason": error.reason, "message": str(error)}}
+        begun.append((name, pool.submit(_read, inspector, path)))
+        if len(begun) >= most:
+            yield begun.popleft()
+    yield from begun
+
+
+def _read(inspector: Inspector, path: Path) -> Evidence:
+    from service.isolate import RefusedError
+
+    if not path.is_file():
+        raise RefusedError("not_found", "There is no such file.")
+    return inspector.inspect(path)
 
 
 def _shown(rows: Iterator[Row], shape: Format, count: int) -> Iterator[Row]:
