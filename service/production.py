@@ -1,4 +1,7 @@
-"""Makes what a job asks for: `generator.SafeGenerator` between a lease and its publication."""
+"""Makes what a job asks for: `generator.SafeGenerator` between a lease and its publication.
+
+Importing this module is cheap: torch, diffusers and the models come with the first system that is loaded.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,10 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import diffusers
-import torch
-import transformers
+from typing import TYPE_CHECKING, Any
 
 from generator import (
+    Codec,
     GeneratorError,
     MediaFormat,
     MediaKind,
@@ -22,15 +22,11 @@ from generator import (
     Reference,
     ReferenceFrames,
     Request,
-    SafeGenerator,
     SystemSpec,
-    load_system,
     system_named,
 )
 from generator.digests import file_digest
 from generator.errors import LoadError
-from generator.hosted import Credentials, HostedGenerator, api_for
-from generator.sign import SignedMedia, UnsignedMedia
 from generator.stages import CancelRequested, Progress
 from generator.systems import system_for_pipeline
 from guard import Guard
@@ -44,14 +40,18 @@ from service.store.patience import patiently
 from service.wiring import Services, follow_policy
 from watermark import Detector
 
+if TYPE_CHECKING:
+    import torch
+
+    from generator import SafeGenerator, SignedMedia, UnsignedMedia
+    from generator.hosted import HostedGenerator
+
+    Generator = SafeGenerator | HostedGenerator  # what makes a job's medium: here, or at a provider
+
 NOTES = ("remixed_from", "edited_from", "extended_from", "seed_drawn")
 """What a job's row says about its request besides the request itself."""
 
 log = logging.getLogger(__name__)
-
-
-Generator = SafeGenerator | HostedGenerator
-"""What makes a job's medium: on this machine, or at a provider."""
 
 
 def build_generator(services: Services, folder: Path, guard: Guard | None = None) -> Generator:
@@ -82,6 +82,11 @@ def build_generator(services: Services, folder: Path, guard: Guard | None = None
 
 
 def _local(settings: Settings, given: dict[str, Any]) -> SafeGenerator:
+    import diffusers
+    import transformers
+
+    from generator import SafeGenerator, load_system
+
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     system = load_system(settings.model, device=settings.device, dtype=_dtype(settings))
@@ -89,6 +94,8 @@ def _local(settings: Settings, given: dict[str, Any]) -> SafeGenerator:
 
 
 def _hosted(settings: Settings, spec: SystemSpec, given: dict[str, Any]) -> HostedGenerator:
+    from generator.hosted import Credentials, HostedGenerator, api_for
+
     credentials = Credentials(settings.hosted_key, settings.hosted_secret)
     api = api_for(spec, credentials, sleep=time.sleep, now=time.time, base=settings.hosted_url)
     return HostedGenerator(
@@ -124,6 +131,8 @@ def reference_reader(inspector: Inspector) -> ReadReference:
 
 
 def _dtype(settings: Settings) -> torch.dtype:
+    import torch
+
     return torch.float32 if settings.device == "cpu" else torch.bfloat16
 
 
@@ -191,7 +200,7 @@ def request_of(job: Job) -> Request:
         )
         for given in asked.pop("references", ())
     )
-    wanted = asked.pop("format", None)
+    wanted, codec = asked.pop("format", None), asked.pop("codec", None)
     for name in NOTES:
         asked.pop(name, None)
     return Request(
@@ -199,6 +208,7 @@ def request_of(job: Job) -> Request:
         references=references,
         tenant=job.tenant,
         format=None if wanted is None else MediaFormat(wanted),
+        codec=None if codec is None else Codec(codec),
     )
 
 

@@ -8,14 +8,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from service import keys
 from service.errors import Problem
 from service.wiring import Services
-from watermark import Detector, Mark, MediaId, open_media, write_image
+from watermark import Detector, KeyRing, MediaId, open_media, write_image
 
 QUALITY = 90
 SHEET_STILLS = 25
@@ -42,15 +41,21 @@ def spritesheet(path: Path, media_id: MediaId, services: Services) -> Path:
     if target.exists():
         return target
     rings = keys.rings(services.settings)
-    sheet = _sheet(path)
-    frame = torch.from_numpy(sheet).permute(2, 0, 1).float().div(255)
-    marked = Mark(rings[0].draw(secrets.randbelow), media_id).apply(frame[None])[0]
-    pixels = (marked * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-    _write(target, pixels)
+    _write(target, _marked(_sheet(path), rings[0], media_id))
     if Detector(rings).detect(open_media(target).frames()).media_id != media_id:
         target.unlink(missing_ok=True)
         raise Problem(500, "mark_not_readable", "The sheet's mark does not read back.", stage="mark")
     return target
+
+
+def _marked(sheet: NDArray[np.uint8], ring: KeyRing, media_id: MediaId) -> NDArray[np.uint8]:
+    import torch  # takes seconds to load, and most API processes never need it
+
+    from watermark import Mark
+
+    frame = torch.from_numpy(sheet).permute(2, 0, 1).float().div(255)
+    marked = Mark(ring.draw(secrets.randbelow), media_id).apply(frame[None])[0]
+    return np.asarray((marked * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy(), np.uint8)
 
 
 def _sheet(path: Path) -> NDArray[np.uint8]:
