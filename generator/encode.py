@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from generator.codecs import write_clip
 from generator.errors import MarkingError
 from generator.remux import has_timing, with_timing_and_audio
-from generator.request import MediaFormat, MediaKind
+from generator.request import Codec, MediaFormat, MediaKind
 from generator.sample import to_bytes
 from generator.screen import ScreenedFrames
 from generator.sound import marked_track
@@ -28,12 +29,9 @@ from watermark import (
     MediaLimits,
     Sound,
     write_image,
-    write_video,
 )
 
 _SEAL: Final = Seal()
-CRF: Final = 18
-"""x264's constant rate factor: visually lossless, 7 Mb/s at 720p. Copies lose more; the original need not."""
 IMAGE_QUALITY: Final = 95
 _BATCH: Final = 8
 """Frames marked at a time: memory stays flat in the length of a clip."""
@@ -63,13 +61,19 @@ def encode(screened: ScreenedFrames, folder: Path) -> Encoded:
     request, marked = screened.marked.allowed.request, screened.marked
     wanted = request.format or MediaFormat.MP4
     path = folder / f"encoded{wanted.suffix}"
-    count = 1
+    count, sound = 1, marked.sound
     if wanted.kind is MediaKind.VIDEO:
         fps, labels = request.fps or 24, _labels(request.title)
-        count = write_video(path, marked.pixels, fps=fps, crf=CRF, metadata=labels)
+        silent = path.with_stem("silent") if sound else path
+        codec = request.codec or Codec.H264
+        count = write_clip(silent, marked.pixels, fps=fps, codec=codec, metadata=labels)
+        if sound:
+            with_timing_and_audio(silent, silent, path, sound.sound, labels)
+            silent.unlink()
     else:
         write_image(path, marked.pixels[0], quality=IMAGE_QUALITY)
-    return Encoded(path=path, format=wanted, mark=marked.mark, frames=count, seal=_SEAL)
+    heard = sound.mark if sound else None
+    return Encoded(path=path, format=wanted, mark=marked.mark, frames=count, sound=heard, seal=_SEAL)
 
 
 def encode_copy(
@@ -97,13 +101,13 @@ def encode_copy(
     if wanted.kind is MediaKind.IMAGE:
         write_image(path, next(frames), quality=IMAGE_QUALITY)
     elif has_timing(media.path):
-        silent = folder / "silent.mp4"
-        write_video(silent, frames, fps=media.fps, crf=CRF)
+        silent = path.with_stem("silent")
+        write_clip(silent, frames, fps=media.fps)
         heard = marked_track(media.path, mark.key, mark.media_id, listener, limits)
         with_timing_and_audio(silent, media.path, path, heard[0] if heard else None)
         silent.unlink()
     else:
-        write_video(path, frames, fps=media.fps, crf=CRF)
+        write_clip(path, frames, fps=media.fps)
     return Encoded(path=path, format=wanted, mark=mark, sound=heard[1] if heard else None, seal=_SEAL)
 
 

@@ -41,9 +41,11 @@ class MediaFormat(StrEnum):
     """The containers that a released file may have."""
 
     MP4 = "mp4"
+    MOV = "mov"
     PNG = "png"
     JPEG = "jpeg"
     WEBP = "webp"
+    AVIF = "avif"
     WAV = "wav"
     MP3 = "mp3"
     M4A = "m4a"
@@ -51,19 +53,36 @@ class MediaFormat(StrEnum):
 
     @property
     def kind(self) -> MediaKind:
-        if self is MediaFormat.MP4:
+        if self in (MediaFormat.MP4, MediaFormat.MOV):
             return MediaKind.VIDEO
         sounds = (MediaFormat.WAV, MediaFormat.MP3, MediaFormat.M4A, MediaFormat.FLAC)
         return MediaKind.AUDIO if self in sounds else MediaKind.IMAGE
 
     @property
     def mime(self) -> str:
-        named = {MediaFormat.MP3: "mpeg", MediaFormat.M4A: "mp4"}.get(self, self.value)
+        others = {MediaFormat.MP3: "mpeg", MediaFormat.M4A: "mp4", MediaFormat.MOV: "quicktime"}
+        named = others.get(self, self.value)
         return f"{self.kind}/{named}"
 
     @property
     def suffix(self) -> str:
         return ".jpg" if self is MediaFormat.JPEG else f".{self}"
+
+
+class Codec(StrEnum):
+    """How the pictures of a released clip are encoded."""
+
+    H264 = "h264"
+    HEVC = "hevc"
+    AV1 = "av1"
+    PRORES = "prores"
+
+    @property
+    def formats(self) -> tuple[MediaFormat, ...]:
+        """The containers that it goes into, the usual one first."""
+        if self is Codec.PRORES:
+            return (MediaFormat.MOV,)
+        return (MediaFormat.MP4,) if self is Codec.AV1 else (MediaFormat.MP4, MediaFormat.MOV)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +124,7 @@ class Request:
     tenant: str = "default"
     purpose: str = "generate"
     format: MediaFormat | None = None
+    codec: Codec | None = None
     title: str = ""
 
     def __post_init__(self) -> None:
@@ -117,6 +137,7 @@ class Request:
         _within("steps", self.steps, 1, MAX_STEPS)
         _within("guidance", self.guidance, 0, MAX_GUIDANCE)
         self._check_references()
+        self._check_codec()
         if self.format is not None and self.format.kind is MediaKind.IMAGE and self.frames not in (None, 1):
             raise RequestError(
                 f"frames: a {self.format} file holds 1 picture, not {self.frames}; ask for mp4"
@@ -134,6 +155,15 @@ class Request:
             raise RequestError(f"tenant: {self.tenant!r}; use 1 to 64 letters, digits, '.', '_' or '-'")
         if len(self.title) > 200 or len(self.purpose) > 200:
             raise RequestError("title, purpose: at most 200 characters each")
+
+    def _check_codec(self) -> None:
+        if self.codec is None or self.format is None or self.format in self.codec.formats:
+            return
+        if self.format.kind is MediaKind.IMAGE:
+            raise RequestError(f"codec: a {self.format} file has none; leave it out")
+        raise RequestError(
+            f"codec: {self.codec} goes into {' or '.join(self.codec.formats)}, not {self.format}"
+        )
 
     def _check_references(self) -> None:
         for kind, most in MAX_REFERENCES.items():

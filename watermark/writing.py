@@ -23,7 +23,7 @@ from watermark.errors import MediaError
 
 _BT709 = 1  # primaries, transfer and matrix all have code 1 (ITU-T H.273)
 _MAX_FPS_DENOMINATOR = 1001
-_STILL_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_STILL_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 
 
 def write_video(
@@ -31,14 +31,20 @@ def write_video(
     frames: Iterable[NDArray[np.uint8]],
     *,
     fps: float | Fraction,
-    crf: int = 18,
+    crf: int | None = 18,
     codec: str = "libx264",
-    preset: str = "medium",
+    preset: str | None = "medium",
+    pixels: str = "yuv420p",
+    options: Mapping[str, str] | None = None,
+    tag: str = "",
     metadata: Mapping[str, str] | None = None,
 ) -> int:
-    """Encode `frames`, uint8 [H, W, 3], as they come, into MP4 by extension; returns how many were written.
+    """Encode `frames`, uint8 [H, W, 3], as they come, into MP4 or MOV by extension; returns how many were
+    written.
 
-    BT.709, limited range, 4:2:0, index at the front. An odd side grows by one repeated row or column.
+    BT.709, limited range, index at the front. An odd side grows by one repeated row or column. `codec` is
+    FFmpeg's name of an encoder, `pixels` of a pixel format, `options` are further ones of that encoder and
+    `tag` is the four letters by which players know the stream; `crf` and `preset` None are not passed.
     Raises `MediaError` when there is no frame, when sizes change on the way, or when the encoder or disk
     fails.
     """
@@ -48,20 +54,25 @@ def write_video(
         raise MediaError(f"{path.name}: there are no frames to write")
     with atomic(path) as part:
         try:
-            options = {"movflags": "+faststart+use_metadata_tags"} if path.suffix in (".mp4", ".mov") else {}
-            with av.open(str(part), "w", options=options) as container:
+            movflags = {"movflags": "+faststart+use_metadata_tags"} if path.suffix in (".mp4", ".mov") else {}
+            given = {"crf": crf, "preset": preset, **(options or {})}
+            with av.open(str(part), "w", options=movflags) as container:
                 container.metadata.update(metadata or {})
-                stream = _add_stream(container, first, fps, codec, {"crf": str(crf), "preset": preset})
+                told = {name: str(value) for name, value in given.items() if value is not None}
+                stream = _add_stream(container, first, fps, codec, told)
+                stream.pix_fmt = pixels
+                if tag:
+                    stream.codec_context.codec_tag = tag
                 return _encode(container, stream, chain([first], stream_of_frames), first.shape)
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(f"{path.name}: could not be written ({error})") from error
 
 
 def write_image(path: Path, frame: NDArray[np.uint8], *, quality: int = 95) -> None:
-    """Write uint8 [H, W, 3] as PNG, JPEG or WebP by extension; `quality` is for the last two."""
+    """Write uint8 [H, W, 3] as PNG, JPEG, WebP or AVIF by extension; `quality` is for all but the first."""
     kind = _STILL_FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise MediaError(f"{path.name}: pictures are written as .png, .jpg, .jpeg or .webp")
+        raise MediaError(f"{path.name}: pictures are written as .png, .jpg, .jpeg, .webp or .avif")
     with atomic(path) as part:
         try:
             Image.fromarray(frame).save(part, kind, quality=quality)
@@ -93,7 +104,7 @@ def _add_stream(
         codec, rate=Fraction(fps).limit_denominator(_MAX_FPS_DENOMINATOR), options=options
     )
     height, width = first.shape[:2]
-    stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+    stream.width, stream.height = width + width % 2, height + height % 2
     context = stream.codec_context
     context.thread_type = "FRAME"  # slices, the default, cost 4 % in size
     context.color_primaries = context.color_trc = context.colorspace = _BT709
@@ -108,19 +119,19 @@ def _encode(container: Any, stream: Any, frames: Iterable[NDArray[np.uint8]], sh
             raise MediaError(
                 f"frame {count} is {pixels.shape}, the first was {shape}; all must be of one size"
             )
-        container.mux(stream.encode(_to_yuv(pixels)))
+        container.mux(stream.encode(_to_yuv(pixels, stream.pix_fmt)))
         count += 1
     container.mux(stream.encode())
     return count
 
 
-def _to_yuv(pixels: NDArray[np.uint8]) -> av.VideoFrame:
+def _to_yuv(pixels: NDArray[np.uint8], kind: str) -> av.VideoFrame:
     height, width = pixels.shape[:2]
     if height % 2 or width % 2:
         pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     return frame.reformat(
-        format="yuv420p",
+        format=kind,
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.MPEG,

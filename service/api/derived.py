@@ -132,6 +132,7 @@ def _again(source: Job, prompt: str) -> schemas.CreateVideo:
         guidance=made["guidance"],
         fps=made["fps"],
         frames=made["frames"],
+        codec=made.get("codec"),
         purpose=made["purpose"],
     )
 

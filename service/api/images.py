@@ -49,7 +49,7 @@ class CreateImage(BaseModel):
     n: schemas.Whole = Field(default=1, ge=1, le=MOST)
     size: schemas.Size | Literal["auto"] = "auto"
     quality: Literal["auto", "low", "medium", "standard", "high", "hd"] = "auto"
-    output_format: Literal["png", "jpeg", "webp"] = "png"
+    output_format: Literal["png", "jpeg", "webp", "avif"] = "png"
     response_format: Literal["b64_json", "url"] = "b64_json"
     background: Literal["auto", "opaque"] = "auto"
     moderation: Literal["auto"] = "auto"

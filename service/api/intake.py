@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from generator import MediaFormat, MediaKind, Reference, RequestError, SystemSpec
+from generator import Codec, MediaFormat, MediaKind, Reference, RequestError, SystemSpec
 from generator import Request as GenerationRequest
 from generator.admit import admit
 from guard import PolicyViolation
@@ -192,6 +192,7 @@ def generation_request(state: ApiState, tenant: str, incoming: Incoming) -> Gene
         tenant=tenant,
         purpose=asked.purpose,
         format=incoming.format,
+        codec=None if asked.codec is None else Codec(asked.codec),
     )
 
 
@@ -216,6 +217,7 @@ def stored_request(request: GenerationRequest) -> dict[str, Any]:
         "guidance": request.guidance,
         "purpose": request.purpose,
         "format": request.format,
+        "codec": request.codec,
         "references": [
             {
                 "path": str(given.path),

@@ -25,6 +25,7 @@ def _number(value: Any) -> Any:
 
 
 Status = Literal["queued", "in_progress", "completed", "failed"]
+CodecName = Literal["h264", "hevc", "av1", "prores"]
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$")]
 Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
@@ -56,6 +57,7 @@ class CreateVideo(BaseModel):
     consents: list[str] = Field(default=[], max_length=16)
     safety_identifier: str | None = Field(default=None, max_length=200)
     priority: Whole = Field(default=0, ge=-100, le=100)
+    codec: CodecName | None = None
     characters: list[CharacterLink] = Field(default=[], max_length=3)
 
 
@@ -81,6 +83,7 @@ class EditVideo(BaseModel):
     consents: list[str] = Field(default=[], max_length=16)
     safety_identifier: str | None = Field(default=None, max_length=200)
     priority: Whole = Field(default=0, ge=-100, le=100)
+    codec: CodecName | None = None
 
 
 class ExtendVideo(EditVideo):
