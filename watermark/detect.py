@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.coding import best_correlations, decode_list
+from watermark.decoys import decoy_log10_p
 from watermark.errors import DetectionError
 from watermark.frontend import Maps, accumulate
 from watermark.geometry import Geometry, aligned
@@ -18,7 +19,7 @@ from watermark.layout import CHANNELS, Chips, lay_chips
 from watermark.payload import MediaId, decode_payload
 from watermark.refine import Fit, Refiner
 from watermark.search import search
-from watermark.soft_bits import ChipReader, soft_bits
+from watermark.soft_bits import ChipReader, ChipValues, soft_bits
 from watermark.statistics import (
     LOG10_P_DETECTED,
     LOG10_P_INCONCLUSIVE,
@@ -35,7 +36,9 @@ _GATE_SLACK = (
 
 
 class Band(StrEnum):
-    """How sure a detection is: `DETECTED` at p <= 1e-6 with the check right, `INCONCLUSIVE` at p <= 1e-3."""
+    """How sure a detection is: `DETECTED` at p <= 1e-6 with the check right, and decoy keys that agree,
+    `INCONCLUSIVE` at p <= 1e-3.
+    """
 
     DETECTED = "detected"
     INCONCLUSIVE = "inconclusive"
@@ -49,6 +52,8 @@ class Detection:
     `log10_p` bounds, for any unmarked picture and over the random choice of the key, the chance of evidence
     this strong, with every hypothesis that was tried counted; 0.0 means no evidence. `media_id`, `key_id`
     and `geometry` are given for `DETECTED` only, so that nothing weaker can be taken for an id.
+    `decoy_log10_p` is the same chance as estimated from keys that cannot be in the file, where a message was
+    read; a find at which they do not come below `LOG10_P_INCONCLUSIVE` is not called `DETECTED`.
     """
 
     found: bool
@@ -58,14 +63,20 @@ class Detection:
     log10_p: float
     frames_read: int
     geometry: Geometry | None
+    decoy_log10_p: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Candidate:
+    """A message that was read: correlation `t`, at one of `log10_multiplicity` tests, off `values`."""
+
     log10_p: float
     media_id: MediaId
     key: MarkKey
     geometry: Geometry
+    t: float
+    log10_multiplicity: float
+    values: tuple[ChipValues, ...]
 
 
 class Detector:
@@ -108,7 +119,30 @@ class Detector:
             best = min(filter(None, (best, found)), key=_log10_p, default=None)
             if best is not None and best.log10_p <= LOG10_P_DETECTED:
                 break
-        return _verdict(best, maps.frames)
+        return self._verdict(best, maps.frames)
+
+    def _verdict(self, best: _Candidate | None, frames: int) -> Detection:
+        if best is None or best.log10_p > LOG10_P_INCONCLUSIVE:
+            return Detection(False, Band.NONE, None, None, best.log10_p if best else 0.0, frames, None)
+        decoys = decoy_log10_p(
+            best.values,
+            self._laid(best.key),
+            best.key.payload_seed,
+            t=best.t,
+            log10_multiplicity=best.log10_multiplicity,
+        )
+        if best.log10_p > LOG10_P_DETECTED or decoys > LOG10_P_INCONCLUSIVE:
+            return Detection(False, Band.INCONCLUSIVE, None, None, best.log10_p, frames, None, decoys)
+        return Detection(
+            True,
+            Band.DETECTED,
+            best.media_id,
+            best.key.key_id,
+            best.log10_p,
+            frames,
+            best.geometry,
+            decoys,
+        )
 
     def _examine(
         self, maps: Maps, propose: Callable[[Maps, KeyRing], list[Fit]], *, share: float
@@ -142,11 +176,17 @@ class Detector:
         soft = np.stack([soft_bits(values, self._laid(key)) for key in keys])
         bounds = [message_log10_p(float(t), multiplicity) for t in best_correlations(soft)]
         promising = [i for i, bound in enumerate(bounds) if bound <= LOG10_P_INCONCLUSIVE + _GATE_SLACK]
-        candidates = [self._decode(soft[i], keys[i], fit, multiplicity) for i in promising]
+        candidates = [self._decode(soft[i], keys[i], fit, multiplicity, values) for i in promising]
         return min(filter(None, candidates), key=_log10_p, default=None)
 
     @staticmethod
-    def _decode(soft: NDArray[np.float32], key: MarkKey, fit: Fit, multiplicity: float) -> _Candidate | None:
+    def _decode(
+        soft: NDArray[np.float32],
+        key: MarkKey,
+        fit: Fit,
+        multiplicity: float,
+        values: tuple[ChipValues, ...],
+    ) -> _Candidate | None:
         least = least_correlation(LOG10_P_INCONCLUSIVE, multiplicity)
         for bits, t in decode_list(soft, least=least, limit=LIST_LENGTH):
             media_id = decode_payload(bits, key.payload_seed)
@@ -156,6 +196,9 @@ class Detector:
                     media_id,
                     key,
                     Geometry.of(fit.canonical_to_pixels),
+                    t,
+                    multiplicity,
+                    values,
                 )
         return None
 
@@ -167,11 +210,3 @@ class Detector:
 
 def _log10_p(candidate: _Candidate) -> float:
     return candidate.log10_p
-
-
-def _verdict(best: _Candidate | None, frames: int) -> Detection:
-    if best is None or best.log10_p > LOG10_P_INCONCLUSIVE:
-        return Detection(False, Band.NONE, None, None, best.log10_p if best else 0.0, frames, None)
-    if best.log10_p > LOG10_P_DETECTED:
-        return Detection(False, Band.INCONCLUSIVE, None, None, best.log10_p, frames, None)
-    return Detection(True, Band.DETECTED, best.media_id, best.key.key_id, best.log10_p, frames, best.geometry)

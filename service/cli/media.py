@@ -167,12 +167,17 @@ def _each(
 
 
 def _mark_row(detection: Detection | AudioDetection) -> dict[str, Any]:
-    return {
+    from watermark import Detection
+
+    row = {
         "found": detection.found,
         "id": detection.media_id.hex if detection.media_id else None,
         "log10_p": round(detection.log10_p, 2),
         "band": str(detection.band),
     }
+    if isinstance(detection, Detection):
+        row["decoy_log10_p"] = round(detection.decoy_log10_p, 2)
+    return row
 
 
 def _part_row(part: Located) -> dict[str, Any]:
