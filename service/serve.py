@@ -14,6 +14,7 @@ from service.api.app import create_app
 from service.api.rates import RateLimiter
 from service.api.state import ApiState
 from service.inspection import build_inspector
+from service.links import link_signer
 from service.production import system_spec
 from service.settings import Settings
 from service.supervisor import STOP_SECONDS, WORKER, Supervisor
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 10
 """Requests in flight may finish for this long after a stop."""
 KEEP_ALIVE_SECONDS = 30
+FLEET = (sys.executable, "-c", "import sys; from service.cluster.fleet import main; sys.exit(main())")
+"""With the engine `ray`: one process that keeps the worker actors."""
 
 
 def build_state(services: Services) -> ApiState:
@@ -36,11 +39,19 @@ def build_state(services: Services) -> ApiState:
         spec=system_spec(services.settings.model),
         sender=Sender(services.webhooks, clock=services.clock, private=services.settings.webhook_private),
         rates=RateLimiter(services.settings.requests_per_minute, clock=time.monotonic),
+        links=link_signer(services.settings, clock=services.clock),
     )
 
 
-def serve(settings: Settings, environ: Mapping[str, str], *, worker: tuple[str, ...] = WORKER) -> None:
-    """Serve until stopped. `worker` is the command of a worker process, `environ` what it is started with.
+def serve(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    worker: tuple[str, ...] = WORKER,
+    fleet: tuple[str, ...] = FLEET,
+) -> None:
+    """Serve until stopped. `worker` is the command of a worker process, `fleet` that of the process which
+    keeps Ray's, `environ` what they are started with.
 
     Raises `ConfigurationError`.
     """
@@ -61,12 +72,13 @@ def serve(settings: Settings, environ: Mapping[str, str], *, worker: tuple[str, 
     # uvicorn raises the signal again once it has shut down; the workers must be ended first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.info("serving http://%s:%d/ with the data in %s", settings.host, settings.port, settings.home)
+    on_ray = settings.engine == "ray"
     with Supervisor(
-        settings.workers,
-        environ=environ,
+        1 if on_ray else settings.workers,
+        environ={**environ, "ASSAY_WORKERS": str(settings.workers)},
         on_death=services.jobs.release_worker,
         clock=time.monotonic,
-        command=worker,
-        stop_seconds=settings.drain_seconds + STOP_SECONDS,
+        command=fleet if on_ray else worker,
+        stop_seconds=settings.drain_seconds + (2 if on_ray else 1) * STOP_SECONDS,
     ):
         uvicorn.Server(config).run()

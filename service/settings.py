@@ -36,7 +36,21 @@ class Settings:
     public_verify: bool = True
     """Whether /v1/verify and the page answer without an API key."""
     workers: int = 1
-    """Worker processes on this machine; 0 when other machines do the work."""
+    """Worker processes on this machine; 0 when other machines do the work. With Ray, the fewest workers."""
+    engine: str = "local"
+    """What places and replaces workers: `local` (processes of this machine) or `ray` (optional extra)."""
+    ray_address: str = ""
+    """The cluster to join: `auto` or HOST:PORT of its head; empty starts a Ray of its own on loopback."""
+    ray_max_workers: int = 0
+    """As many workers as a long queue may start; up to `workers`: the number is fixed."""
+    ray_jobs_per_worker: int = 1
+    """Jobs that wait or run for each worker, before another one is started."""
+    ray_idle_seconds: float = 300.0
+    """How long a worker above the fewest may have nothing to do before it is sent home."""
+    ray_cpus_per_worker: float = 1.0
+    """Ray's processor slots of one worker."""
+    ray_gpus_per_worker: float = 1.0
+    """GPUs of one worker, where `device` is cuda."""
 
     model: str = "assay-tiny"
     """Name of the embedded system, or the folder of a diffusers pipeline."""
@@ -110,7 +124,19 @@ class Settings:
     daily_credits_per_tenant: int = 0
     """Seconds of video, and pictures, that a tenant may have made per UTC day; 0 means no limit."""
     retention_hours: float = 24.0
-    """How long a finished file is kept; its record stays."""
+    """How long a finished file is kept; its record stays. A tenant's own limit goes before."""
+    max_stored_bytes_per_tenant: int = 0
+    """What the finished files of one tenant may take up; 0 means no limit."""
+    media_url: str = ""
+    """Where finished files are kept: s3://BUCKET/PREFIX, or what else fsspec knows; empty means in `home`."""
+    media_redirect: bool = False
+    """Whether downloads are sent on to the bucket itself, by an address that it signs."""
+    public_url: str = ""
+    """Address of the service as its clients know it, for links; empty means as the request was addressed."""
+    link_seconds: int = 3600
+    """How long a download link lasts that does not say otherwise; a picture's `url` is one."""
+    min_free_bytes: int = 512 * MIB
+    """Free disk below which a worker takes no job: those that wait stay in the queue."""
 
     requests_per_minute: int = 0
     """Requests that one tenant, or one address without a key, may make of one API process; 0: no limit."""
@@ -158,12 +184,21 @@ class Settings:
     def __post_init__(self) -> None:
         if self.auth not in {"none", "keys"}:
             raise ConfigurationError(f"ASSAY_AUTH={self.auth!r}: use none or keys")
+        if self.engine not in {"local", "ray"}:
+            raise ConfigurationError(f"ASSAY_ENGINE={self.engine!r}: use local or ray")
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ConfigurationError(
                 f"ASSAY_HEARTBEAT_SECONDS={self.heartbeat_seconds:g}: at least two heartbeats must fit into "
                 f"ASSAY_LEASE_SECONDS={self.lease_seconds:g}"
             )
-        for name in ("max_attempts", "upload_max_bytes", "reference_max_bytes", "inspect_parallel"):
+        for name in (
+            "max_attempts",
+            "ray_jobs_per_worker",
+            "upload_max_bytes",
+            "reference_max_bytes",
+            "inspect_parallel",
+            "link_seconds",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{PREFIX}{name.upper()}={getattr(self, name)}: must be at least 1")
 
@@ -187,8 +222,13 @@ class Settings:
 
     @property
     def media(self) -> Path:
-        """Folder of finished files."""
+        """Folder of finished files, where they are kept on this machine."""
         return self.home / "media"
+
+    @property
+    def making(self) -> Path:
+        """Folder of files on their way to or from a bucket."""
+        return self.home / "making"
 
     @property
     def references(self) -> Path:

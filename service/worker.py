@@ -12,15 +12,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from generator import Cancelled, QualityError, SelfCheckError
 from guard import PolicyViolation
-from service.errors import ConfigurationError, JobCancelledError, LeaseLostError, ServiceError
-from service.jobs import CANCELLED_CODE, Lease
+from service.errors import (
+    ConfigurationError,
+    JobCancelledError,
+    LeaseLostError,
+    ServiceError,
+    StorageError,
+)
+from service.jobs import CANCELLED_CODE, DISK_FULL_CODE, Lease
 from service.production import Producer, system_spec
 from service.settings import Settings
+from service.store.media import is_disk_full
 from service.store.patience import AWAY, patiently
 from service.supervisor import EXIT_CONFIGURATION, worker_name
 from service.watch import Watch
@@ -30,6 +37,9 @@ log = logging.getLogger(__name__)
 
 MODERATION_CODE = "moderation_blocked"
 JANITOR_PERIOD = timedelta(minutes=1)
+COMPLAINT_SECONDS = 60.0
+Load = Callable[[Services], Producer]
+"""Loads what a worker makes jobs with."""
 
 
 class Worker:
@@ -42,7 +52,13 @@ class Worker:
         self._model = system_spec(services.settings.model).name
         self._stop_at: float | None = None
         self._swept: float | None = None
+        self._doubted = False
+        self._complained = 0.0
         self.draining = threading.Event()
+
+    def retire(self) -> None:
+        """Take no further job; the one that runs may end, however long it takes."""
+        self.draining.set()
 
     def drain(self) -> None:
         """Take no further job; the one that runs has `drain_seconds` to end."""
@@ -81,8 +97,7 @@ class Worker:
             except (QualityError, SelfCheckError) as error:
                 self._broken(lease, error)
             except Exception as error:
-                log.exception("job %s failed", lease.job.id)
-                self._fail(lease, getattr(error, "reason", "internal_error"), _message(error))
+                self._failed(lease, error)
         patiently(lambda: self._producer.clean(lease))
 
     def _turn(self) -> None:
@@ -92,11 +107,41 @@ class Worker:
         if self._swept is None or now - self._swept >= JANITOR_PERIOD.total_seconds():
             self._swept = now
             services.sweep()
-        lease = services.jobs.claim(self._name, self._model)
+        lease = services.jobs.claim(self._name, self._model) if self._can_store() else None
         if lease is None:
             services.signals.wait(services.settings.poll_seconds, self.draining)
         else:
             self.work(lease)
+
+    def _can_store(self) -> bool:
+        """Whether there is room for another file. While there is none, jobs wait in the queue."""
+        media, least = self._services.media, self._services.settings.min_free_bytes
+        try:
+            free = media.free()
+            if free < least:
+                raise StorageError(f"{free} bytes are free, ASSAY_MIN_FREE_BYTES is {least}")
+            if self._doubted:
+                media.probe()
+        except (OSError, StorageError) as error:
+            if not self._doubted or time.monotonic() - self._complained >= COMPLAINT_SECONDS:
+                log.error("no job is taken: %s", error)
+                self._complained = time.monotonic()
+            self._doubted = True
+            return False
+        self._doubted = False
+        return True
+
+    def _failed(self, lease: Lease, error: Exception) -> None:
+        """A store that is away or full puts the job back, for it is nobody's fault; all else ends it."""
+        if isinstance(error, StorageError) or is_disk_full(error):
+            log.error("job %s goes back to the queue: %s", lease.job.id, error)
+            self._doubted = True
+            if patiently(lambda: self._services.jobs.put_back(lease)):
+                return
+            self._fail(lease, DISK_FULL_CODE, "The storage did not take the file.")
+            return
+        log.error("job %s failed", lease.job.id, exc_info=error)
+        self._fail(lease, getattr(error, "reason", "internal_error"), _message(error))
 
     def _must_stop(self) -> bool:
         return self._stop_at is not None and time.monotonic() >= self._stop_at
@@ -131,7 +176,7 @@ def _message(error: Exception) -> str:
     )
 
 
-def _stop_with_parent(stop: Callable[[], None]) -> None:
+def stop_with_parent(stop: Callable[[], None]) -> None:
     """Call `stop` when standard input ends: the process that started this one is gone."""
 
     def wait() -> None:
@@ -142,18 +187,26 @@ def _stop_with_parent(stop: Callable[[], None]) -> None:
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
-def main(load: Callable[[Services], Producer] = Producer.load) -> int:
+def load_worker(name: str, environ: Mapping[str, str], load: Load = Producer.load) -> Worker:
+    """A worker with its model loaded. Raises `ConfigurationError` where it cannot work as configured."""
+    try:
+        services = open_services(Settings.from_env(environ))
+        return Worker(services, load(services), name)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def main(load: Load = Producer.load) -> int:
     """Entry of the process. Exit code 2: it cannot work as configured, so it is not to be started again."""
     start_logging("worker")
     name = sys.argv[1] if len(sys.argv) > 1 else worker_name()
     try:
-        services = open_services(Settings.from_env(os.environ))
-        worker = Worker(services, load(services), name)
-    except (ConfigurationError, ValueError) as error:
+        worker = load_worker(name, os.environ, load)
+    except ConfigurationError as error:
         log.error("%s", error)
         return EXIT_CONFIGURATION
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.drain())
-    _stop_with_parent(worker.drain)
+    stop_with_parent(worker.drain)
     worker.run()
     return 0

@@ -1,6 +1,7 @@
 """A service whose worker makes a small file in a moment: everything is real but the model.
 
-`python -m bench.service.stub serve` and `... worker NAME`; settings come from the environment.
+`python -m bench.service.stub serve`, `... worker NAME` and `... fleet NAME`; settings come from the
+environment.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from generator import Cancelled
 from generator.stages import CancelRequested, Progress
 from provenance import Record
 from service import worker
+from service.cluster import fleet
 from service.jobs import Lease
 from service.production import Producer
 from service.serve import serve
 from service.settings import Settings
 from service.store.patience import patiently
+from service.wiring import Services
 
 STEPS, STEP_SECONDS = 8, 0.04
 WORKER = (sys.executable, "-m", "bench.service.stub", "worker")
+FLEET = (sys.executable, "-m", "bench.service.stub", "fleet")
 
 
 class StubProducer(Producer):
@@ -35,14 +39,13 @@ class StubProducer(Producer):
                 raise Cancelled(lease.job.id)
             time.sleep(STEP_SECONDS)
             progress("sample", (step + 1) / STEPS)
-        path = self._folder(lease) / f"{lease.job.medium.hex}.mp4"
+        job, media = lease.job, self.services.media
+        path = media.workspace(job.id, lease.fence) / f"{job.medium.hex}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{lease.job.id} {lease.fence}")
-        try:
-            patiently(lambda: self.services.jobs.publish(lease, self._record(lease), self._result(lease)))
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        path.write_text(f"{job.id} {lease.fence}")
+        name = media.name(job.id, lease.fence, path)
+        media.keep(path, name)
+        patiently(lambda: self.services.jobs.publish(lease, self._record(lease), self._result(lease, name)))
 
     def _record(self, lease: Lease) -> Record:
         return Record(
@@ -56,20 +59,23 @@ class StubProducer(Producer):
             digests={},
         )
 
-    def _result(self, lease: Lease) -> dict[str, object]:
-        name = f"{lease.job.id}/{lease.fence}/{lease.job.medium.hex}.mp4"
+    def _result(self, lease: Lease, name: str) -> dict[str, object]:
         digest = hashlib.sha256(f"{lease.job.id} {lease.fence}".encode()).hexdigest()
         provenance = {"media_id": lease.job.medium.hex, "manifest": None, "sha256": digest}
         return {"file": name, "mime": "video/mp4", "bytes": 1, "provenance": provenance}
 
 
+def load(services: Services) -> Producer:
+    """What the stub's workers make jobs with."""
+    return StubProducer(services, None)  # type: ignore[arg-type]
+
+
 def main() -> int:
-    """Entry of both processes."""
+    """Entry of all processes."""
     if sys.argv[1] == "serve":
-        serve(Settings.from_env(os.environ), os.environ, worker=WORKER)
+        serve(Settings.from_env(os.environ), os.environ, worker=WORKER, fleet=FLEET)
         return 0
-    del sys.argv[1]
-    return worker.main(load=lambda services: StubProducer(services, None))  # type: ignore[arg-type]
+    return fleet.main(load) if sys.argv.pop(1) == "fleet" else worker.main(load)
 
 
 if __name__ == "__main__":

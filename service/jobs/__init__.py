@@ -7,11 +7,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from service.jobs.claiming import Claiming
+from service.jobs.demand import Demand, Demanding
 from service.jobs.leases import Leasing
 from service.jobs.model import (
     ATTEMPTS_CODE,
     CANCELLED_CODE,
     COMPLETED,
+    DISK_FULL_CODE,
     FAILED,
     IN_PROGRESS,
     QUEUED,
@@ -28,9 +30,11 @@ __all__ = [
     "ATTEMPTS_CODE",
     "CANCELLED_CODE",
     "COMPLETED",
+    "DISK_FULL_CODE",
     "FAILED",
     "IN_PROGRESS",
     "QUEUED",
+    "Demand",
     "Job",
     "JobLimits",
     "JobStore",
@@ -39,8 +43,9 @@ __all__ = [
 ]
 
 
-class JobStore(Submission, Claiming, Leasing, Reading):
-    """All reads and writes of the job table, one part per reader of it: clients, workers, operators."""
+class JobStore(Submission, Claiming, Leasing, Reading, Demanding):
+    """All reads and writes of the job table, one part per reader of it: clients, workers, operators,
+    fleets."""
 
     def __init__(
         self,

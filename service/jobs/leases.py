@@ -7,21 +7,27 @@ output is published by one transaction: media record, charge and `completed` tog
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import and_, or_, select, update
 
 from provenance import Record
-from service.errors import JobCancelledError, LeaseLostError
+from service.errors import JobCancelledError, LeaseLostError, StorageError
 from service.jobs import credits
-from service.jobs.model import COMPLETED, IN_PROGRESS, QUEUED, Job, Lease
+from service.jobs.model import COMPLETED, IN_PROGRESS, QUEUED, Lease
 from service.jobs.rows import Part, change_held, every, fail_rows, first, held
 from service.store.outbox import announce
 from service.store.records import insert_record
 from service.store.signals import notify
-from service.store.tables import jobs
+from service.store.tables import jobs, tenants
+
+log = logging.getLogger(__name__)
+
+EXPIRED_AT_ONCE = 1000
 
 
 class Leasing(Part):
@@ -61,7 +67,8 @@ class Leasing(Part):
             progress=100,
             result=dict(result),
             completed_at=now,
-            expires_at=now + self._limits.retention,
+            stored_bytes=int(result.get("bytes", 0)),
+            expires_at=now + self._retention(job.tenant),
             lease_until=None,
         )
         with self._database.writing() as connection:
@@ -74,6 +81,11 @@ class Leasing(Part):
         if after is None or after.status != COMPLETED or after.result != dict(result):
             raise LeaseLostError(f"{job.id}: fence {lease.fence} is no longer current")
 
+    def _retention(self, tenant: str) -> timedelta:
+        with self._database.reading() as connection:
+            own = connection.scalar(select(tenants.c.retention_hours).where(tenants.c.name == tenant))
+        return self._limits.retention if own is None else timedelta(hours=float(own))
+
     def fail(self, lease: Lease, code: str, message: str) -> None:
         """End the job without an output. A lost lease is no error: the job is somebody else's."""
         with self._database.writing() as connection:
@@ -84,6 +96,16 @@ class Leasing(Part):
         with self._database.writing() as connection:
             connection.execute(change_held(lease).values(**_AGAIN, attempts=jobs.c.attempts - 1))
             notify(connection)
+
+    def put_back(self, lease: Lease) -> bool:
+        """Queue the job again for want of room for its file, as often as it may be started; False when that
+        was often enough."""
+        if lease.job.attempts >= self._limits.max_attempts:
+            return False
+        with self._database.writing() as connection:
+            connection.execute(change_held(lease).values(**_AGAIN))
+            notify(connection)
+        return True
 
     def retry_quality(self, lease: Lease) -> bool:
         """Queue the job again with another seed, because its pictures were broken; no charge, no attempt.
@@ -105,28 +127,39 @@ class Leasing(Part):
         return True
 
     def release_worker(self, worker: str) -> int:
-        """End the leases of a worker known to be dead, so that nobody waits for them to run out."""
+        """End the leases of a worker known to be dead, so that nobody waits for them to run out; of a fleet
+        those of all its workers, `NAME/1` and so on."""
+        names = or_(jobs.c.worker == worker, jobs.c.worker.startswith(f"{worker}/", autoescape=True))
         with self._database.writing() as connection:
             done = connection.execute(
-                update(jobs)
-                .where(jobs.c.worker == worker, jobs.c.status == IN_PROGRESS)
-                .values(lease_until=self._clock())
+                update(jobs).where(names, jobs.c.status == IN_PROGRESS).values(lease_until=self._clock())
             )
             notify(connection)
         return done.rowcount
 
-    def expire(self) -> list[Job]:
-        """Completed jobs whose file is past its retention or was deleted; their result is cleared."""
+    def expire(self, remove: Callable[[str], None]) -> list[str]:
+        """Call `remove` with the id of each completed job whose file is past its retention or was deleted,
+        then forget the file. Where it raises `OSError` or `StorageError` the row stays, and is tried again the next time.
+        """
         due = and_(
             jobs.c.status == COMPLETED,
             jobs.c.result.is_not(None),
             or_(jobs.c.expires_at <= self._clock(), jobs.c.deleted_at.is_not(None)),
         )
-        with self._database.writing() as connection:
-            gone = every(connection, select(jobs).where(due))
-            connection.execute(
-                update(jobs).where(jobs.c.id.in_([job.id for job in gone])).values(result=None)
-            )
+        with self._database.reading() as connection:
+            found = [job.id for job in every(connection, select(jobs).where(due).limit(EXPIRED_AT_ONCE))]
+        gone = []
+        for job_id in found:
+            try:
+                remove(job_id)
+            except (OSError, StorageError) as error:
+                log.warning("job %s: its file cannot be removed: %s", job_id, error)
+            else:
+                gone.append(job_id)
+        forget = update(jobs).where(jobs.c.id.in_(gone)).values(result=None, stored_bytes=0)
+        if gone:
+            with self._database.writing() as connection:
+                connection.execute(forget)
         return gone
 
 

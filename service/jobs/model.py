@@ -13,6 +13,7 @@ QUEUED, IN_PROGRESS, COMPLETED, FAILED = "queued", "in_progress", "completed", "
 """The only states that clients of the `openai` SDK know; any other ends their polling."""
 CANCELLED_CODE = "cancelled"
 ATTEMPTS_CODE = "attempts_exhausted"
+DISK_FULL_CODE = "disk_full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Job:
     error_code: str | None
     error_message: str | None
     result: dict[str, Any] | None
+    stored_bytes: int
+    traceparent: str | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -73,6 +76,7 @@ class NewJob:
     credits: int = 0
     automatic: bool = False
     arrived_at: datetime | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ class Lease:
 class JobLimits:
     """Durations and counts; the settings of the same names say what they are for.
 
-    A tenant's own row may say otherwise for the last four. `daily_credits` None: no limit.
+    A tenant's own row may say otherwise for `retention` and the last five. `daily_credits` and
+    `max_stored_bytes` None: no limit.
     """
 
     lease: timedelta = timedelta(seconds=30)
@@ -99,3 +104,4 @@ class JobLimits:
     max_running: int = 8
     max_priority: int = 0
     daily_credits: int | None = None
+    max_stored_bytes: int | None = None

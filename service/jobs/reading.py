@@ -11,6 +11,7 @@ from service.jobs.model import (
     ATTEMPTS_CODE,
     CANCELLED_CODE,
     COMPLETED,
+    DISK_FULL_CODE,
     FAILED,
     IN_PROGRESS,
     QUEUED,
@@ -21,7 +22,7 @@ from service.store.signals import notify
 from service.store.tables import jobs
 from watermark import MediaId
 
-DEAD_CODES = (ATTEMPTS_CODE, "internal_error", "sampling_failed")
+DEAD_CODES = (ATTEMPTS_CODE, DISK_FULL_CODE, "internal_error", "sampling_failed")
 """Ends that are the service's fault, not the request's: an operator may start these jobs again."""
 
 
@@ -32,6 +33,12 @@ class Reading(Part):
         """The job, unless it is another tenant's or deleted."""
         with self._database.reading() as connection:
             return first(connection, visible(tenant).where(jobs.c.id == job_id))
+
+    def anybodys(self, job_id: str) -> Job | None:
+        """The job, whoever's it is, unless it is deleted: for those who hold a signed link to it."""
+        query = select(jobs).where(jobs.c.id == job_id, jobs.c.deleted_at.is_(None))
+        with self._database.reading() as connection:
+            return first(connection, query)
 
     def of_medium(self, media_id: MediaId) -> Job | None:
         """The job that made this medium, for operators; None where none did, or its texts were deleted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Connection, Row, func, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -84,6 +85,7 @@ class Submission(Part):
             new,
             max_queued=_or(own["max_queued"], self._limits.max_queued),
             max_priority=_or(own["max_priority"], self._limits.max_priority),
+            max_stored=_or(own["max_stored_bytes"], self._limits.max_stored_bytes),
         )
         media_id = reserve_media_id(connection, self._token_bytes, now)
         job_id = f"{new.kind}_{self._token_bytes(16).hex()}"
@@ -104,6 +106,7 @@ class Submission(Part):
                 decision_id=new.decision_id,
                 credits=new.credits,
                 from_retry=new.automatic,
+                traceparent=new.traceparent,
                 attempts=0,
                 quality_retries=0,
                 fence=0,
@@ -118,7 +121,13 @@ class Submission(Part):
         return Job(**row._mapping)
 
     def _check_limits(
-        self, connection: Connection, new: NewJob, *, max_queued: int, max_priority: int
+        self,
+        connection: Connection,
+        new: NewJob,
+        *,
+        max_queued: int,
+        max_priority: int,
+        max_stored: int | None,
     ) -> None:
         if new.priority > max_priority:
             raise Problem(
@@ -137,6 +146,20 @@ class Submission(Part):
                 headers={"retry-after": "30"},
             )
 
+        if max_stored is not None and _stored(connection, new.tenant) >= max_stored:
+            raise Problem(
+                429,
+                "storage_quota",
+                f"Your files take up the {max_stored} bytes that you may keep. Delete some, or wait until "
+                "they are past their retention.",
+                code="insufficient_quota",
+            )
+
+    def stored_bytes(self, tenant: str) -> int:
+        """What the tenant's files take up now."""
+        with self._database.reading() as connection:
+            return _stored(connection, tenant)
+
     def credits_left(self, tenant: str, now: datetime) -> int | None:
         """What is left of the day's credits; None where there is no limit."""
         with self._database.reading() as connection:
@@ -145,5 +168,13 @@ class Submission(Part):
             return None if limit is None else max(0, limit - credits.spent(connection, tenant, now))
 
 
-def _or(own: object, default: int) -> int:
+Default = TypeVar("Default", int, int | None)
+
+
+def _or(own: object, default: Default) -> int | Default:
     return own if isinstance(own, int) else default
+
+
+def _stored(connection: Connection, tenant: str) -> int:
+    kept = jobs.c.tenant == tenant, jobs.c.stored_bytes > 0
+    return int(connection.scalar(select(func.sum(jobs.c.stored_bytes)).where(*kept)) or 0)
