@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import cbor2
@@ -99,7 +100,12 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 
 
 def _parsed(anchors: Collection[bytes]) -> Iterator[x509.Certificate]:
-    return (x509.load_der_x509_certificate(der) for der in anchors)
+    return (_anchor(der) for der in anchors)
+
+
+@lru_cache(maxsize=256)  # anchors come from our lists; what strangers send is parsed and let go
+def _anchor(der: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(der)
 
 
 def _headers(signature: bytes) -> tuple[dict[Any, Any], dict[Any, Any]]:

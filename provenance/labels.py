@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from xml.sax.saxutils import unescape
 
 from provenance.credentials import AI_SOURCE_TYPES
 from provenance.errors import ReadError
@@ -17,12 +18,20 @@ from provenance.text import clean
 
 SCAN_BYTES: Final = 4 << 20
 """Read from the start and from the end of a file: metadata lies at either, behind at most a thumbnail."""
+MAX_FIELDS: Final = 32
+"""Of an AIGC label; the standard has seven."""
 
 _PACKET = re.compile(rb"<x:xmpmeta\b.{0,262144}?</x:xmpmeta>", re.DOTALL)
 _SOURCE_TYPE = re.compile(
     rb"DigitalSourceType\b[^<>]{0,80}?[\"'>]\s*https?://cv\.iptc\.org/newscodes/digitalsourcetype/([A-Za-z]{1,60})"
 )
-_AIGC = re.compile(rb"\{\s*\"AIGC\"\s*:\s*(\{[^{}]{0,4096}\})")
+_AIGC = (
+    re.compile(rb"<TC260:AIGC>\s*([^<]{2,8192}?)\s*</TC260:AIGC>"),
+    re.compile(rb"TC260:AIGC=\"([^<\"]{2,8192})\""),
+    re.compile(rb"\{\s*\"AIGC\"\s*:\s*(\{[^{}]{0,4096}\})"),
+    re.compile(rb"(\{\s*\"Label\"\s*:\s*\"[123]\"[^{}]{0,4096}\"ContentProducer\"[^{}]{0,4096}\})"),
+)
+"""In XMP as an element or an attribute, wrapped (Exif, older files), bare (MP4 metadata, ID3, RIFF)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ def read_labels(path: Path) -> Labels:
         with path.open("rb") as file:
             head = file.read(SCAN_BYTES)
             size = file.seek(0, 2)
-            file.seek(max(SCAN_BYTES, size - SCAN_BYTES))
+            file.seek(max(len(head), size - SCAN_BYTES))
             tail = file.read(SCAN_BYTES)
     except OSError as error:
         raise ReadError(f"{path}: cannot be read: {error}") from error
@@ -60,9 +69,18 @@ def _source_type(data: bytes) -> str:
 
 
 def _aigc(data: bytes) -> tuple[tuple[str, str], ...]:
-    found = _AIGC.search(data)
+    for form in _AIGC:
+        found = form.search(data)
+        fields = _fields(found[1]) if found else {}
+        if fields:
+            return tuple(sorted((clean(key), clean(value)) for key, value in fields.items()))
+    return ()
+
+
+def _fields(text: bytes) -> dict[str, object]:
     try:
-        fields = json.loads(found[1]) if found else {}
-    except ValueError:
-        return ()
-    return tuple(sorted((clean(key), clean(value)) for key, value in fields.items()))
+        fields = json.loads(unescape(text.decode("utf-8", "replace"), {"&quot;": '"'}))
+    except (ValueError, RecursionError):
+        return {}
+    inner = fields.get("AIGC", fields) if isinstance(fields, dict) else {}
+    return dict(list(inner.items())[:MAX_FIELDS]) if isinstance(inner, dict) else {}

@@ -95,6 +95,9 @@ class ManifestFacts:
     texts themselves never enter a manifest. `span_ms` is a clip's length, None for a still picture or an
     unknown length. `sound_binding_alg` names the mark in a clip's sound track, where it has one.
 
+    `aigc_producer`, the provider's name or social credit code, has the AIGC label of GB 45438-2025 written as
+    well, with the media id as number of the work, where `source_type` says that AI took part.
+
     Without `parent` the file is stated as created, with `source_type`. With `parent`, the file that it was
     derived from, it is stated as opened, and `source_type` (None: no AI took part) becomes an edit. Raises
     `ManifestError`.
@@ -117,6 +120,7 @@ class ManifestFacts:
     soft_binding_alg: str = SOFT_BINDING_ALG
     sound_binding_alg: str | None = None
     allow_training: bool = False
+    aigc_producer: str | None = None
 
     def __post_init__(self) -> None:
         if not self.title or not self.mime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -75,8 +76,8 @@ class TrustAnchors:
 
     def as_settings(self) -> list[dict[str, str]]:
         """The `trust.anchors` setting of the C2PA library."""
-        stamps = [der for der in self.tsa if der not in set(self.claim)]
-        names = [der for der in self.cawg if der not in {*self.claim, *stamps}]
+        stamps = tuple(der for der in self.tsa if der not in set(self.claim))
+        names = tuple(der for der in self.cawg if der not in {*self.claim, *stamps})
         lists = (
             ("manifest", CLAIM_URI, self.claim),
             ("tsa", TSA_URI, stamps),
@@ -131,7 +132,8 @@ def _merged(known: tuple[bytes, ...], more: Iterable[bytes]) -> tuple[bytes, ...
     return tuple(dict.fromkeys((*known, *more)))
 
 
-def _pem(ders: Iterable[bytes]) -> str:
+@lru_cache(maxsize=16)  # some fifty certificates, asked for three times for every signed file
+def _pem(ders: tuple[bytes, ...]) -> str:
     return "".join(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode() for der in ders)
 
 

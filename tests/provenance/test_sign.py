@@ -254,7 +254,7 @@ def test_a_big_clip_in_several_pieces_is_hashed_whole(
         else (1008).to_bytes(4, "big") + b"mdat"
     )
     pieces.write_bytes(media["video/mp4"].read_bytes() + head + bytes(1000))
-    assert list(top_level_boxes(pieces)).count(b"mdat") == 2
+    assert [box.kind for box in top_level_boxes(pieces)].count(b"mdat") == 2
     signed = sign_asset(pieces, tmp_path / "out.mp4", replace(facts, mime="video/mp4"), key, trust=trust)
     assert signed.state is C2paState.TRUSTED
 
@@ -271,4 +271,4 @@ def test_a_big_clip_in_several_pieces_is_hashed_whole(
 )
 def test_walking_boxes_always_ends(content: bytes, boxes: list[bytes], tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
-    assert list(top_level_boxes(tmp_path / "file")) == boxes
+    assert [box.kind for box in top_level_boxes(tmp_path / "file")] == boxes
