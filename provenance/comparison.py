@@ -54,6 +54,12 @@ STRANGE_SHARE: Final = 0.25
 """Share of tiles that show something else, from which on a record without texture is refuted."""
 STRANGE_TEXTURE: Final = 1.4
 """Grey levels rms of such a tile in the upload, and at least twice what the record has there."""
+ALL_STRANGE_SHARE: Final = 0.6
+"""The same where the record is so flat that hardly a tile of it could agree: most of the picture must
+differ."""
+LEAST_GAIN: Final = 0.2
+"""Contrast of an agreeing tile, as a share of the record's. Whoever lifts a mark off several releases lifts a
+faint image of them as well, at 0.03 to 0.1; a copy filmed off a screen keeps a half."""
 FLOOR: Final = 0.05
 """Grey levels squared, added to both variances: a flat upload agrees with nothing."""
 
@@ -105,9 +111,9 @@ class _Agreement:
             return Match.MISMATCH if self.share < MISMATCH_SHARE else Match.NOT_COMPARABLE
         if self.agreeing_faint >= max(MIN_TILES, FAINT_SHARE * self.tiles_faint):
             return Match.MATCH
-        shows_other = self.agreeing_faint == 0 and self.strange >= STRANGE_SHARE * self.inside
-        enough = self.tiles_faint >= MIN_FAINT_TILES
-        return Match.MISMATCH if shows_other and enough else Match.NOT_COMPARABLE
+        least = STRANGE_SHARE if self.tiles_faint >= MIN_FAINT_TILES else ALL_STRANGE_SHARE
+        shows_other = self.agreeing_faint == 0 and self.strange >= max(MIN_TILES, least * self.inside)
+        return Match.MISMATCH if shows_other else Match.NOT_COMPARABLE
 
 
 def compare(record: Fingerprint, views: Views, geometry: Geometry | None) -> Comparison:
@@ -177,7 +183,8 @@ class _Tiles:
         variance = self._mean(detail * detail) - mean**2
         covariance = self._mean(detail * self._view) - mean * self._view_mean
         spread = np.sqrt((np.maximum(self._view_variance, 0) + FLOOR) * (np.maximum(variance, 0) + FLOOR))
-        agrees = _on_tiles(covariance / spread >= TILE_AGREES)
+        shown_again = covariance >= LEAST_GAIN * variance
+        agrees = _on_tiles((covariance / spread >= TILE_AGREES) & shown_again)
         inside = self._filled > 0.6 * _TILE * _TILE
         textured = _on_tiles((variance > MIN_TEXTURE**2) & inside)
         faint = _on_tiles((variance > MIN_FAINT_TEXTURE**2) & inside)

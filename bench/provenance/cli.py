@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.provenance import agreement, fuzz, recovery, registry, tamper
+from bench.provenance import agreement, fuzz, likeness, recovery, registry, tamper
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -23,6 +23,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     recovered.add_argument(
         "--count", type=int, default=recovery.COUNT, help="clips, and pictures of each kind"
     )
+    alike = parts.add_parser("likeness", help=likeness.__doc__)
+    alike.add_argument("--count", type=int, default=likeness.COUNT, help="records")
     stored = parts.add_parser("registry", help=registry.__doc__)
     stored.add_argument("--count", type=int, default=registry.COUNT, help="records")
     stored.add_argument("--lookups", type=int, default=registry.LOOKUPS)
@@ -62,6 +64,11 @@ def _recovery(args: argparse.Namespace) -> bool:
     return bool(summary["right"] >= enough and summary["wrong"] == 0 and refuted)
 
 
+def _likeness(args: argparse.Namespace) -> bool:
+    summary = likeness.run(args.out, args.count)
+    return not any(row["wrong"] for row in summary.values())
+
+
 def _registry(args: argparse.Namespace) -> bool:
     summary = registry.run(args.out, args.count, args.lookups)
     return bool(max(summary["p99_ms"].values()) <= 5)
@@ -72,5 +79,6 @@ _PARTS = {
     "agreement": _agreement,
     "fuzz": _fuzz,
     "recovery": _recovery,
+    "likeness": _likeness,
     "registry": _registry,
 }
