@@ -73,8 +73,13 @@ class Calibration:
         floor = float(self.largest[-1])
         shape, scale = self._tail
         share = len(self.largest) / self.comparisons
-        beyond = float(genpareto.isf(rate / share, shape, scale=scale))
-        return min(floor + beyond, 1.0) if floor + beyond > float(self.largest[0]) else float(self.largest[0])
+        found = max(floor + float(genpareto.isf(rate / share, shape, scale=scale)), float(self.largest[0]))
+        if found >= 1.0:  # nothing would ever match, and nobody would know
+            raise BackendError(
+                f"by this calibration nothing is sure enough for a rate of {rate:.1e}: measure more "
+                "people, or allow more mistakes"
+            )
+        return found
 
     @cached_property
     def _tail(self) -> tuple[float, float]:

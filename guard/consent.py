@@ -3,8 +3,13 @@ time.
 
 A token is `BASE64URL(payload).BASE64URL(signature)`; the payload is canonical JSON (sorted keys, no
 spaces), the signature Ed25519 (RFC 8032) over the domain tag and the payload bytes. It names a pseudonym,
-never a person. `subject_is` says what the token is bound to: the SHA-256 of one picture file, or the face
-that is enrolled under the pseudonym in the gallery, so that any picture of that person will do and no other.
+never a person. `subject_is` says what the token is bound to:
+
+* `picture-sha256`: the bytes of one file, a picture or an adapter; a picture that is saved again is another;
+* `picture-pdq`: the looks of one picture, as a PDQ hash; copies of it will do. Pictures can be made to meet a
+  given hash, so this is for tenants who are trusted not to try;
+* `enrolled-face`: the face that is enrolled under the pseudonym in the gallery; any picture of that person
+  will do, and no other. Needs the models and the gallery.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,12 +32,14 @@ from guard.errors import ConsentError
 CONSENT_FORMAT = 1
 MAX_TOKEN_CHARACTERS = 4096  # a token has about 500
 _DOMAIN = b"assay consent 1\0"
+_PDQ = re.compile("[0-9a-f]{64}")
 
 
 class Binding(StrEnum):
     """What a consent is bound to."""
 
     PICTURE = "picture-sha256"
+    COPIES = "picture-pdq"
     FACE = "enrolled-face"
 
 
@@ -41,12 +49,13 @@ class Consent:
 
     id: str
     subject: str  # pseudonym
-    picture_sha256: str  # hex; "" for a token bound to a face
+    picture_sha256: str  # hex; "" for a token that is not bound to a file
     tenant: str
     purposes: tuple[str, ...]
     not_before: datetime
     not_after: datetime
     binding: Binding = Binding.PICTURE
+    picture_pdq: str = ""  # hex, of a token bound to the copies of a picture
 
 
 class ConsentVerifier(Protocol):
@@ -75,7 +84,8 @@ class SignedConsents:
     def verify(self, token: str, *, tenant: str, purpose: str, sha256: str, now: datetime) -> Consent:
         """Returns the consent where signature, time, revocation, tenant, purpose and picture all fit.
 
-        Of a consent bound to a face, the caller compares `subject` with whom the picture shows.
+        Of a consent bound to a face, the caller compares `subject` with whom the picture shows, of one bound
+        to copies, `picture_pdq` with the picture.
 
         Raises `ConsentError`; its `reason` is malformed, unsigned, early, expired, revoked, tenant, purpose
         or picture.
@@ -87,7 +97,7 @@ class SignedConsents:
             "revoked": consent.id not in self._revoked,
             "tenant": consent.tenant == tenant,
             "purpose": purpose in consent.purposes,
-            "picture": consent.binding is Binding.FACE or consent.picture_sha256 == sha256.lower(),
+            "picture": consent.binding is not Binding.PICTURE or consent.picture_sha256 == sha256.lower(),
         }
         for reason, good in checks.items():
             if not good:
@@ -128,7 +138,7 @@ def _to_json(consent: Consent) -> dict[str, Any]:
         "id": consent.id,
         "subject": consent.subject,
         "subject_is": consent.binding.value,
-        "picture": consent.picture_sha256.lower(),
+        "picture": (consent.picture_sha256 or consent.picture_pdq).lower(),
         "tenant": consent.tenant,
         "purposes": list(consent.purposes),
         "not_before": consent.not_before.astimezone(UTC).isoformat(),
@@ -142,12 +152,16 @@ def _from_json(row: dict[str, Any]) -> Consent:
     binding = Binding(row["subject_is"])
     if (binding is Binding.FACE) != (row["picture"] == ""):
         raise ValueError("a token is bound to a face or to a picture")
+    sha256 = row["picture"] if binding is Binding.PICTURE else ""
+    pdq = row["picture"] if binding is Binding.COPIES else ""
+    if pdq and not _PDQ.fullmatch(pdq):
+        raise ValueError("a PDQ hash has 64 hexadecimal digits")
     not_before, not_after = (datetime.fromisoformat(row[key]) for key in ("not_before", "not_after"))
     if not_before.tzinfo is None or not_after.tzinfo is None:
         raise ValueError("times need a zone")
     purposes = tuple(str(purpose) for purpose in row["purposes"])
     return Consent(
-        row["id"], row["subject"], row["picture"], row["tenant"], purposes, not_before, not_after, binding
+        row["id"], row["subject"], sha256, row["tenant"], purposes, not_before, not_after, binding, pdq
     )
 
 

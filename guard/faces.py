@@ -1,6 +1,7 @@
 """Finding faces in pictures, behind an interface; the shipped backend is MTCNN (Zhang et al. 2016).
 
-Only whether and where a face is leaves this module. No template of a stranger is computed here.
+Only whether and where a face is leaves this module. No template of a stranger is computed here. Another
+backend is YuNet (`guard.opencv_faces`).
 """
 
 from __future__ import annotations
@@ -29,12 +30,20 @@ _LONG_SIDE = 1024  # pixels; larger pictures are shrunk, a face of 2 % of the wi
 _SMALLEST_FACE = 20  # pixels, the window of MTCNN's first stage
 
 
+Point = tuple[float, float]  # x and y in pixels
+
+
 @dataclass(frozen=True, slots=True)
 class FaceDetection:
-    """One face: `box` is left, top, right, bottom in pixels of the picture given, `probability` in [0, 1]."""
+    """One face: `box` is left, top, right, bottom in pixels of the picture given, `probability` in [0, 1].
+
+    `landmarks` are five points: the eye that is left in the picture, the right one, the nose, the left and
+    the right corner of the mouth; () where a detector gives none.
+    """
 
     box: tuple[float, float, float, float]
     probability: float
+    landmarks: tuple[Point, ...] = ()
 
 
 class FaceBackend(Protocol):
@@ -68,27 +77,31 @@ class MtcnnFaces:
             image = image.resize((max(1, round(width * scale)), max(1, round(height * scale))))
         if min(image.size) < _SMALLEST_FACE:
             return []
-        boxes, probabilities = self._run(image)
         return [
-            FaceDetection((box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale), probability)
-            for box, probability in zip(boxes, probabilities, strict=True)
+            FaceDetection(
+                (box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale),
+                probability,
+                tuple((x / scale, y / scale) for x, y in points),
+            )
+            for box, probability, points in self._run(image)
         ]
 
-    def _run(self, image: Image.Image) -> tuple[list[list[float]], list[float]]:
+    def _run(self, image: Image.Image) -> list[tuple[list[float], float, list[list[float]]]]:
         import torch
 
         try:
             with self._lock, torch.inference_mode():
                 self._net = self._net or self._load()
-                boxes, probabilities = self._net.detect(image)
+                boxes, probabilities, points = self._net.detect(image, landmarks=True)
         except BackendError:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise BackendError(f"the face detector failed: {error}") from error
         if boxes is None:
-            return [], []
+            return []
         # The wrapper answers with arrays of dtype object under numpy 2.
-        return np.asarray(boxes, dtype=float).tolist(), np.asarray(probabilities, dtype=float).tolist()
+        columns = (np.asarray(found, dtype=float).tolist() for found in (boxes, probabilities, points))
+        return list(zip(*columns, strict=True))
 
     def _load(self) -> Any:
         try:

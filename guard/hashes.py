@@ -63,6 +63,20 @@ def hashes_to_list(pixels: NDArray[np.uint8]) -> tuple[str, ...]:
     return tuple(_packed(bits).tobytes().hex() for bits, quality in found if quality >= MIN_QUALITY)
 
 
+def hash_of(pixels: NDArray[np.uint8]) -> str | None:
+    """Returns the PDQ hash of a picture as 64 hexadecimal digits; None where it is too flat for one."""
+    bits, quality = pdqhash.compute(_crop(pixels, 1.0))
+    return _packed(bits).tobytes().hex() if quality >= MIN_QUALITY else None
+
+
+def is_copy(pixels: NDArray[np.uint8], digits: str) -> bool:
+    """Returns whether a picture, uint8 [H, W, 3], is the one with this PDQ hash: upright and uncropped."""
+    found = hash_of(pixels)
+    if found is None:
+        return False
+    return (int(found, 16) ^ int(digits, 16)).bit_count() <= MATCH_DISTANCE
+
+
 def _asked(pixels: NDArray[np.uint8]) -> Iterator[Hashes]:
     for share in _FRAME_CROPS:
         symmetries, quality = pdqhash.compute_dihedral(_crop(pixels, share))

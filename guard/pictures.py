@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from guard.consent import Binding, Consent, ConsentVerifier
 from guard.errors import BackendError, ConsentError
 from guard.faces import FACE_PROBABILITY, FaceBackend
-from guard.hashes import KnownPictures
+from guard.hashes import KnownPictures, is_copy
 from guard.model import Face
 from guard.request import GuardRequest, Picture
 
@@ -22,8 +22,10 @@ CONSENT_RATE = 1e-5  # of strangers who would pass for the person in a token
 class PeopleMatcher(Protocol):
     """Something that knows the faces of protected people; `guard.gallery.FaceMatcher` is one."""
 
-    def matched(self, pixels: NDArray[np.uint8], *, wrong_person_at_most: float) -> frozenset[str]:
-        """Returns the pseudonyms of the protected people in `pixels`; raises `BackendError`."""
+    def shown(
+        self, pixels: NDArray[np.uint8], *, wrong_person_at_most: float, among: frozenset[str] | None = None
+    ) -> tuple[frozenset[str], ...]:
+        """Returns for each face the pseudonyms of whom it may be, none for a stranger's; `BackendError`."""
         ...
 
 
@@ -60,24 +62,31 @@ class LazyPictures:
         return self._hashes[hashes].matches(self._request.pictures[index].pixels)
 
     def people(self, index: int, wrong_person_at_most: float) -> frozenset[str]:
-        if self._matcher is None:
-            raise BackendError("no face gallery is set up; install one or change the rule's on_error")
         key = index, wrong_person_at_most
         if key not in self._people:
-            pixels = self._request.pictures[index].pixels
-            self._people[key] = self._matcher.matched(pixels, wrong_person_at_most=wrong_person_at_most)
+            self._people[key] = frozenset().union(*self._shown(index, wrong_person_at_most))
         return self._people[key]
+
+    def _shown(
+        self, index: int, wrong_person_at_most: float, among: frozenset[str] | None = None
+    ) -> tuple[frozenset[str], ...]:
+        """Returns for each face of a picture whom of the gallery it may show."""
+        if self._matcher is None:
+            raise BackendError("no face gallery is set up; install one or change the rule's on_error")
+        pixels = self._request.pictures[index].pixels
+        return self._matcher.shown(pixels, wrong_person_at_most=wrong_person_at_most, among=among)
 
     def consented(self, index: int) -> bool:
         picture = self._request.pictures[index]
         found = [consent for token in picture.consents if (consent := self._valid(token, picture))]
-        if any(consent.binding is Binding.PICTURE for consent in found):
+        if any(_covers(consent, picture) for consent in found):
             return True
+        found = [consent for consent in found if consent.binding is Binding.FACE]
         if not found:
             return False
         # A token for one person does not cover another one beside them, nor a face that nobody knows.
-        shown = self.people(index, CONSENT_RATE)
-        return bool(shown) and shown <= {consent.subject for consent in found}
+        faces = self._shown(index, CONSENT_RATE, frozenset(consent.subject for consent in found))
+        return bool(faces) and all(faces)
 
     def _valid(self, token: str, picture: Picture) -> Consent | None:
         if self._consents is None:
@@ -93,3 +102,10 @@ class LazyPictures:
             )
         except ConsentError:
             return None
+
+
+def _covers(consent: Consent, picture: Picture) -> bool:
+    """Returns whether a valid consent names this very picture, or one that it is a copy of."""
+    if consent.binding is Binding.COPIES:
+        return is_copy(picture.pixels, consent.picture_pdq)
+    return consent.binding is Binding.PICTURE

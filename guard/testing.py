@@ -212,10 +212,12 @@ class _ScriptedFaces:
 class _ScriptedPeople:
     """Matches whom a test says."""
 
-    shown: frozenset[str]
+    people: frozenset[str]
 
-    def matched(self, pixels: NDArray[np.uint8], *, wrong_person_at_most: float) -> frozenset[str]:
-        return self.shown
+    def shown(
+        self, pixels: NDArray[np.uint8], *, wrong_person_at_most: float, among: frozenset[str] | None = None
+    ) -> tuple[frozenset[str], ...]:
+        return (self.people,)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def test_a_detector_that_is_not_installed_is_a_backend_error(monkeypatch: pytest
 
 
 def test_a_detector_that_fails_is_a_backend_error(faces: MtcnnFaces, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(image: object) -> None:
+    def fail(image: object, landmarks: bool) -> None:
         raise RuntimeError("no memory")
 
     monkeypatch.setattr(faces, "_net", type("Net", (), {"detect": staticmethod(fail)})())
