@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ServiceError(Exception):
@@ -11,6 +14,10 @@ class ServiceError(Exception):
 
 class ConfigurationError(ServiceError):
     """The service cannot start as configured; the message names the setting and the remedy."""
+
+
+class EngineError(ServiceError):
+    """Ray did not start or could not be reached."""
 
 
 class LeaseLostError(ServiceError):
@@ -27,6 +34,10 @@ class DrainingError(ServiceError):
 
 class WebhookError(ServiceError):
     """The address of a webhook must not be called, or did not answer."""
+
+
+class StorageError(ServiceError):
+    """The bucket in which finished files are kept does not answer, or does not take them."""
 
 
 class IsolationError(ServiceError):

@@ -31,7 +31,7 @@ from generator.stages import CancelRequested, Progress
 from generator.systems import system_for_pipeline
 from guard import Guard
 from service import keys
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, StorageError
 from service.inspection import Inspector, build_inspector, media_limits
 from service.jobs import COMPLETED, FAILED, Job, Lease
 from service.policies import PolicyFollower
@@ -59,6 +59,8 @@ def build_generator(services: Services, folder: Path, guard: Guard | None = None
 
     Raises `ConfigurationError`.
     """
+    from service.labelling import labelling
+
     settings = services.settings
     rings = keys.rings(settings)
     given: dict[str, Any] = {
@@ -70,6 +72,7 @@ def build_generator(services: Services, folder: Path, guard: Guard | None = None
         "clock": services.clock,
         "randbelow": keys.randbelow(settings),
         "limits": media_limits(settings),
+        "labelling": labelling(settings),
         "guard": guard or follow_policy(settings, clock=services.clock, record=True).current,
         "prompt_key": keys.prompt_key(settings),
         "read": reference_reader(build_inspector(settings)),
@@ -156,10 +159,12 @@ class Producer:
         Each attempt has a folder of its own, so that a worker that has lost its lease and does not know
         yet can neither replace nor remove the file of the one that took over.
         """
-        job = lease.job
+        job, media = lease.job, self.services.media
 
         def register(path: Path, asset: SignedMedia | UnsignedMedia) -> None:
-            result = _result(self.services.settings, path, asset)
+            name = media.name(job.id, lease.fence, path)
+            media.keep(path, name)
+            result = _result(name, path, asset)
             # Until the database has said yes or no: the file goes away when this raises.
             patiently(lambda: self.services.jobs.publish(lease, asset.record, result))
 
@@ -168,7 +173,8 @@ class Producer:
         if alarm := keys.expiry_alarm(key, self.services.clock()):
             log.warning("%s", alarm)
         guard = self.policies.current if self.policies else self.generator.guard
-        replace(self.generator, guard=guard, folder=self._folder(lease), signing_key=key).generate(
+        folder = media.workspace(job.id, lease.fence)
+        replace(self.generator, guard=guard, folder=folder, signing_key=key).generate(
             request_of(job), job.medium, register=register, progress=progress, cancelled=cancelled
         )
 
@@ -176,16 +182,13 @@ class Producer:
         """Remove what attempts other than the published one left behind, and references no longer needed."""
         job = self.services.jobs.find(lease.job.tenant, lease.job.id)
         kept = None if job is None or job.result is None else Path(job.result["file"]).parent.name
-        folder = self.services.settings.media / lease.job.id
-        for attempt in folder.iterdir() if folder.is_dir() else ():
-            if attempt.name.isdigit() and attempt.name != kept and int(attempt.name) <= lease.fence:
-                shutil.rmtree(attempt, ignore_errors=True)
+        try:
+            self.services.media.prune(lease.job.id, kept=kept, until=lease.fence)
+        except (OSError, StorageError) as error:  # the job's next attempt, or its end, removes them
+            log.warning("job %s: what is left over cannot be removed: %s", lease.job.id, error)
         if job is None or job.status in (COMPLETED, FAILED):
             for given in lease.job.request.get("references", ()):
                 shutil.rmtree(Path(given["path"]).parent, ignore_errors=True)
-
-    def _folder(self, lease: Lease) -> Path:
-        return self.services.settings.media / lease.job.id / str(lease.fence)
 
 
 def request_of(job: Job) -> Request:
@@ -212,10 +215,10 @@ def request_of(job: Job) -> Request:
     )
 
 
-def _result(settings: Settings, path: Path, asset: SignedMedia | UnsignedMedia) -> dict[str, Any]:
+def _result(name: str, path: Path, asset: SignedMedia | UnsignedMedia) -> dict[str, Any]:
     record = asset.record
     return {
-        "file": str(path.relative_to(settings.media)),
+        "file": name,
         "mime": asset.marked.mime,
         "bytes": path.stat().st_size,
         "provenance": {

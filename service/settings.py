@@ -104,6 +104,19 @@ class Settings:
     """Default duration of a clip; 0 means the model's own."""
     steps: int = 0
     """Sampling steps; 0 means the model's own."""
+    aigc_producer: str = ""
+    """Name or social credit code of the provider, ASCII without spaces: then every file that AI made carries
+    the AIGC label of GB 45438-2025 in its metadata."""
+    visible_label: str = ""
+    """Where a visible label is drawn: top-left, top, top-right, bottom-left, bottom or bottom-right; empty
+    means none."""
+    visible_label_language: str = "en"
+    visible_label_text: str = ""
+    """Its words; empty means those of the language."""
+    visible_label_height: float = 0.05
+    """Height of its letters as a share of the short side; GB 45438-2025 asks for 0.05."""
+    visible_label_font: Path | None = None
+    """TrueType or OpenType file; needed for scripts other than Latin."""
 
     lease_seconds: float = 30.0
     """A worker that has not been heard of for this long has lost its job."""

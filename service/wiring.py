@@ -25,6 +25,7 @@ from service.store.audit import AuditLog
 from service.store.characters import CharacterStore
 from service.store.database import Database, open_database
 from service.store.decisions import DecisionLog
+from service.store.media import MediaStore, open_media_store
 from service.store.records import SqlRegistry
 from service.store.signals import Signals
 from service.store.similar import SimilarMedia
@@ -40,7 +41,7 @@ STALE_SCRATCH = timedelta(hours=1)
 """No upload is looked at for this long: what is older was left by a process that died."""
 
 STALE_REFERENCES = timedelta(days=7)
-"""References are removed with their job; these belong to jobs that never started."""
+"""References are removed with their job; these belong to jobs that never started. So are files half made."""
 
 
 def utc_now() -> datetime:
@@ -56,6 +57,7 @@ class Services:
     clock: Callable[[], datetime]
     database: Database
     jobs: JobStore
+    media: MediaStore
     registry: SqlRegistry
     similar: SimilarMedia
     decisions: DecisionLog
@@ -70,13 +72,13 @@ class Services:
 
     def sweep(self) -> None:
         """Remove files whose time is over; the records stay."""
-        for job in self.jobs.expire():
-            shutil.rmtree(self.settings.media / job.id, ignore_errors=True)
+        self.jobs.expire(self.media.remove)
         purge(self.settings.vault, now=self.clock(), keep=timedelta(days=self.settings.vault_days))
         for path in _older(self.settings.scratch, self.clock() - STALE_SCRATCH):
             path.unlink(missing_ok=True)
-        for path in _older(self.settings.references, self.clock() - STALE_REFERENCES):
-            shutil.rmtree(path, ignore_errors=True)
+        for folder in (self.settings.references, self.settings.making):
+            for path in _older(folder, self.clock() - STALE_REFERENCES):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _older(folder: Path, moment: datetime) -> list[Path]:
@@ -89,6 +91,7 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         folders = (
             settings.home,
             settings.media,
+            settings.making,
             settings.references,
             settings.characters,
             settings.scratch,
@@ -98,6 +101,7 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
             folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     except OSError as error:
         raise ConfigurationError(f"ASSAY_HOME={settings.home}: cannot be used: {error}") from error
+    media = open_media_store(settings.media_url, folder=settings.media, work=settings.making)
     database = open_database(settings.url)
     limits = JobLimits(
         lease=timedelta(seconds=settings.lease_seconds),
@@ -108,12 +112,14 @@ def open_services(settings: Settings, *, clock: Callable[[], datetime] = utc_now
         max_running=settings.max_running_per_tenant,
         max_priority=settings.max_priority_per_tenant,
         daily_credits=settings.daily_credits_per_tenant or None,
+        max_stored_bytes=settings.max_stored_bytes_per_tenant or None,
     )
     return Services(
         settings=settings,
         clock=clock,
         database=database,
         jobs=JobStore(database, limits, clock=clock),
+        media=media,
         registry=SqlRegistry(database, clock=clock),
         similar=SimilarMedia(database),
         decisions=DecisionLog(database),

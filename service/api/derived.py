@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 
 from generator import MediaKind, Reference
 from service.api import schemas
-from service.api.content import finished_file
+from service.api.content import finished
 from service.api.forms import form_docs
 from service.api.intake import Incoming, Retry, submit, take
-from service.api.references import copy, parse, save, sha256_of
+from service.api.references import parse, save, sha256_of
 from service.api.state import ApiState, State, Tenant
 from service.api.uploads import Form
 from service.errors import Problem
@@ -70,7 +70,7 @@ def _edit(state: ApiState, tenant: str, form: Form, folder: Path) -> Incoming:
     if MediaKind.VIDEO not in state.spec.takes:
         if source is None:
             raise _unsupported(state, "no video; name a video made here as video[id]")
-        finished_file(state, source)  # an edit is of a finished video, whatever it is made from
+        finished(state, source)  # an edit is of a finished video, whatever it is made from
         return Incoming(wanted, origin=origin)
     path = _fetch(state, source, form, folder / "0")
     reference = Reference(
@@ -109,7 +109,7 @@ def _fetch(state: ApiState, source: Job | None, form: Form, path: Path) -> Path:
     if source is None:
         save(form.files["video"], path, state.services.settings.upload_max_bytes, "video")
     else:
-        copy(finished_file(state, source), path)
+        state.services.media.fetch(finished(state, source).name, path)
     return path
 
 

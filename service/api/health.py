@@ -92,12 +92,32 @@ def _sign(state: ApiState) -> str:
     return "signing key readable"
 
 
+def _storage(state: ApiState) -> str:
+    media, least = state.services.media, state.services.settings.min_free_bytes
+    if media.free() < least:
+        raise ServiceError(
+            f"{media.free()} bytes are free for media, ASSAY_MIN_FREE_BYTES is {least}: make room; "
+            "jobs wait in the queue until then"
+        )
+    return media.check()
+
+
 def _worker(state: ApiState) -> str:
     window = timedelta(seconds=state.services.settings.lease_seconds)
     alive = state.services.workers.alive(window)
     if not alive:
-        raise ServiceError("no worker has been seen; it may still be loading its model")
+        raise ServiceError(_no_worker(state))
     return f"{len(alive)} alive"
+
+
+def _no_worker(state: ApiState) -> str:
+    settings = state.services.settings
+    if settings.workers == 0:
+        return "no worker has been seen, and ASSAY_WORKERS is 0 here: start one on another machine"
+    return (
+        f"no worker has been seen: it is loading {state.spec.name}, which takes as long as its weights are "
+        "large, or it cannot start, and then this server's log says why. Jobs are taken and wait."
+    )
 
 
 _STAGES: dict[str, Callable[[ApiState], str]] = {
@@ -105,6 +125,7 @@ _STAGES: dict[str, Callable[[ApiState], str]] = {
     "guard": _guard,
     "mark": _mark,
     "sign": _sign,
+    "storage": _storage,
     "worker": _worker,
 }
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from generator import MediaFormat, MediaKind, Reference
 from service.api import schemas
-from service.api.content import finished_file
+from service.api.content import CONTENT_DOCS, deliver, downloaded_image, finished, signed_link
 from service.api.forms import form_docs
 from service.api.intake import MODERATION_CODE, Incoming, Retry, submit
 from service.api.references import parse, save, sha256_of
@@ -103,14 +104,17 @@ async def edit(request: Request, state: State, tenant: Tenant) -> Pictures:
     folder = state.services.settings.references / f"image-{time.monotonic_ns():x}"
     async with read_form(request, limit=limit, part_limit=FORM_OVERHEAD) as form:
         asked, incoming = await run_in_threadpool(_edit, state, form, folder)
-    return await _make(request, state, tenant, asked, incoming)
+    try:
+        return await _make(request, state, tenant, asked, incoming)
+    except BaseException:  # the references of jobs that ran are gone with them; these never started
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
-@router.get("/{image_id}/content", response_class=FileResponse)
-def content(image_id: str, state: State, tenant: Tenant) -> FileResponse:
+@router.get("/{image_id}/content", response_class=FileResponse, responses=CONTENT_DOCS)
+def content(request: Request, state: State, job: Annotated[Job, Depends(downloaded_image)]) -> Response:
     """The file of one picture."""
-    job = state.services.jobs.get(tenant, image_id)
-    return FileResponse(finished_file(state, job), media_type=(job.result or {})["mime"])
+    return deliver(request, state, finished(state, job))
 
 
 def _edit(state: ApiState, form: Form, folder: Path) -> tuple[EditImage, Incoming]:
@@ -209,6 +213,8 @@ def _answer(request: Request, state: ApiState, job: Job, form: str) -> Picture:
     result: dict[str, Any] = job.result or {}
     proof = schemas.Provenance(**result["provenance"])
     if form == "url":
-        return Picture(url=str(request.url_for("content", image_id=job.id)), provenance=proof)
-    data = finished_file(state, job).read_bytes()
+        link = signed_link(request, state, job, f"/v1/images/{job.id}/content", "image")
+        return Picture(url=link.url, provenance=proof)
+    file = finished(state, job)
+    data = b"".join(state.services.media.read(file.name, 0, int(result["bytes"])))
     return Picture(b64_json=base64.b64encode(data).decode("ascii"), provenance=proof)

@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from generator import GeneratorError, RequestError
 from guard import GuardError
-from service.errors import IsolationError, Problem
+from service.errors import DISK_FULL, IsolationError, Problem, StorageError
 from service.isolate import RefusedError
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,11 @@ def as_problem(error: Exception) -> Problem:
         case HTTPException():
             reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
             return Problem(error.status_code, reason, str(error.detail), headers=error.headers)
-        case OSError() if error.errno in (28, 122):  # ENOSPC, EDQUOT
+        case StorageError():
+            return Problem(
+                503, "storage_unavailable", "The storage does not answer.", stage="storage", retry=True
+            )
+        case OSError() if error.errno in DISK_FULL:
             return Problem(
                 507, "disk_full", "The server has no space for this file.", stage="storage", retry=True
             )
@@ -155,6 +159,7 @@ def install(app: FastAPI) -> None:
         GuardError,
         RefusedError,
         IsolationError,
+        StorageError,
         RequestValidationError,
         HTTPException,
         DBAPIError,

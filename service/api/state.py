@@ -13,6 +13,7 @@ from guard import Guard
 from service.api.rates import RateLimiter
 from service.errors import Problem
 from service.inspection import Inspector
+from service.links import LinkSigner
 from service.policies import PolicyFollower
 from service.webhooks import Sender
 from service.wiring import Services
@@ -31,6 +32,7 @@ class ApiState:
     spec: SystemSpec
     sender: Sender
     rates: RateLimiter
+    links: LinkSigner
 
     @property
     def guard(self) -> Guard:

@@ -22,30 +22,22 @@ SHEET_STILLS = 25
 STILL_WIDTH = 320
 
 
-def thumbnail(path: Path) -> Path:
-    """The middle frame of a clip at its full size: smaller, it would no longer carry the mark."""
-    target = path.with_suffix(".webp")
-    if not target.exists():
-        media = open_media(path)
-        middle = next(islice(media.frames(), media.frame_count // 2, None))
-        _write(target, middle)
-    return target
+def thumbnail(path: Path, target: Path) -> None:
+    """Write the middle frame of a clip at its full size: smaller, it would no longer carry the mark."""
+    media = open_media(path)
+    middle = next(islice(media.frames(), media.frame_count // 2, None))
+    write_image(target, middle, quality=QUALITY)
 
 
-def spritesheet(path: Path, media_id: MediaId, services: Services) -> Path:
-    """Reduced stills in rows, left to right, marked as a picture of its own under the clip's id.
+def spritesheet(path: Path, target: Path, media_id: MediaId, services: Services) -> None:
+    """Write reduced stills in rows, left to right, marked as a picture of its own under the clip's id.
 
     Raises `Problem` 500 when the mark does not read back: then nothing is delivered.
     """
-    target = path.with_name(f"{path.stem}-sheet.webp")
-    if target.exists():
-        return target
     rings = keys.rings(services.settings)
-    _write(target, _marked(_sheet(path), rings[0], media_id))
+    write_image(target, _marked(_sheet(path), rings[0], media_id), quality=QUALITY)
     if Detector(rings).detect(open_media(target).frames()).media_id != media_id:
-        target.unlink(missing_ok=True)
         raise Problem(500, "mark_not_readable", "The sheet's mark does not read back.", stage="mark")
-    return target
 
 
 def _marked(sheet: NDArray[np.uint8], ring: KeyRing, media_id: MediaId) -> NDArray[np.uint8]:
@@ -75,10 +67,3 @@ def _sheet(path: Path) -> NDArray[np.uint8]:
     stills += [stills[-1]] * (rows * columns - len(stills))
     lines = [np.concatenate(stills[row * columns : (row + 1) * columns], axis=1) for row in range(rows)]
     return np.concatenate(lines, axis=0)
-
-
-def _write(target: Path, picture: NDArray[np.uint8]) -> None:
-    """In one move: another request may be doing the same."""
-    fresh = target.with_name(f"{secrets.token_hex(8)}.webp")
-    write_image(fresh, picture, quality=QUALITY)
-    fresh.replace(target)

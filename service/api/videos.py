@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,7 @@ from service.api.intake import Incoming, take
 from service.api.references import parse_create, sha256_of
 from service.api.state import ApiState, State, Tenant, note
 from service.api.uploads import Form
+from service.errors import StorageError
 from service.jobs import COMPLETED, FAILED
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
@@ -71,7 +72,8 @@ def delete(video_id: str, request: Request, state: State, tenant: Tenant) -> sch
     """Remove the video; a job that runs stops at its next step."""
     job = state.services.jobs.delete(tenant, video_id)
     if job.result is not None:
-        shutil.rmtree(state.services.settings.media / job.id, ignore_errors=True)
+        with suppress(OSError, StorageError):  # the sweep tries again
+            state.services.media.remove(job.id)
     note(request, tenant, "video.delete", job.id)
     return schemas.DeletedVideo(id=video_id)
 

@@ -23,11 +23,12 @@ OVERLAP_HOURS = 24.0
 
 @app.command()
 def tenants() -> None:
-    """One line per tenant: limits and the credits that are left today."""
+    """One line per tenant: limits, the credits that are left today, what its files take up."""
     services = _services()
     for one in services.tenants.all():
         left = services.jobs.credits_left(one.name, services.clock())
-        console.emit({**asdict(one), "credits_left": left})
+        kept = services.jobs.stored_bytes(one.name)
+        console.emit({**asdict(one), "credits_left": left, "stored_bytes": kept})
 
 
 @app.command("limit")
@@ -38,6 +39,8 @@ def set_limits(
     max_running: Annotated[int | None, typer.Option(help="Jobs that may run at once.")] = None,
     max_priority: Annotated[int | None, typer.Option(help="Highest priority it may ask for.")] = None,
     daily_credits: Annotated[int | None, typer.Option(help="Seconds of video a day (UTC).")] = None,
+    retention_hours: Annotated[float | None, typer.Option(help="How long finished files are kept.")] = None,
+    max_stored_bytes: Annotated[int | None, typer.Option(help="What they may take up.")] = None,
 ) -> None:
     """Set limits of a tenant; those not given stay as they are."""
     asked = {
@@ -46,6 +49,8 @@ def set_limits(
         "max_running": max_running,
         "max_priority": max_priority,
         "daily_credits": daily_credits,
+        "retention_hours": retention_hours,
+        "max_stored_bytes": max_stored_bytes,
     }
     given = {name: value for name, value in asked.items() if value is not None}
     services = _services()

@@ -30,6 +30,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON line per 
         "guard": _guard,
         "generator": _generator,
         "isolation": _isolation,
+        "media": _media,
         "disk": _disk,
     }
     findings = list(examine_keys(settings))
@@ -96,6 +97,14 @@ def _isolation(settings: Settings) -> str:
             "uploads are parsed in a limited process, but its network cannot be cut off on this system"
         )
     return "uploads are parsed in a limited process without network"
+
+
+def _media(settings: Settings) -> str:
+    from service.store.media import open_media_store
+
+    store = open_media_store(settings.media_url, folder=settings.media, work=settings.making)
+    store.probe()
+    return f"finished files are kept in {store.check()}"
 
 
 def _disk(settings: Settings) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -28,16 +28,18 @@ def reproduce(
     record, job = services.registry.by_media_id(medium), services.jobs.of_medium(medium)
     if record is None or job is None or job.result is None:
         raise ConfigurationError(f"{media_id}: no finished job made this file, or its request was deleted")
-    file: Path | None = services.settings.media / job.result["file"]
+    name = str(job.result["file"])
     maker = build_generator(services, services.settings.scratch / f"again-{media_id}")
     if not isinstance(maker, SafeGenerator) or maker.system.spec.name != job.model:
         raise ConfigurationError(f"{media_id} was made by {job.model}; set ASSAY_MODEL to it")
-    with console.progress_bar("reproduce") as progress:
+    with ExitStack() as stack, console.progress_bar("reproduce") as progress:
+        there = services.media.size(name) is not None
+        file = stack.enter_context(services.media.local(name)) if there else None
         found = run_again(
             maker,
             request_of(job),
             record,
-            released=file if file is not None and file.is_file() else None,
+            released=file,
             progress=progress,
         )
     row = {

@@ -139,7 +139,7 @@ class Leasing(Part):
 
     def expire(self, remove: Callable[[str], None]) -> list[str]:
         """Call `remove` with the id of each completed job whose file is past its retention or was deleted,
-        then forget the file. Where it raises `OSError` or `StorageError` the row stays, and is tried again the next time.
+        then forget the file. Where it raises `OSError` or `StorageError` the row stays, for the next time.
         """
         due = and_(
             jobs.c.status == COMPLETED,

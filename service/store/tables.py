@@ -74,6 +74,8 @@ tenants = Table(
     Column("max_running", Integer),
     Column("max_priority", Integer),
     Column("daily_credits", Integer),
+    Column("retention_hours", Float),
+    Column("max_stored_bytes", BigInteger),
     Index("ix_tenants_work", "work_started"),
 )
 
@@ -111,6 +113,8 @@ jobs = Table(
     Column("error_code", String(64)),
     Column("error_message", Text),
     Column("result", JSON(none_as_null=True)),
+    Column("stored_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("traceparent", String(64)),  # W3C trace context of the request that made it
     Column("created_at", UtcTime, nullable=False),
     Column("started_at", UtcTime),
     Column("completed_at", UtcTime),
@@ -122,6 +126,8 @@ jobs = Table(
     Index("ix_jobs_digest", "tenant", "request_digest", "created_at"),
     Index("ix_jobs_lease", "status", "lease_until"),
     Index("ix_jobs_listing", "tenant", "kind", "created_at", "id"),
+    Index("ix_jobs_stored", "tenant", "stored_bytes"),
+    Index("ix_jobs_expiry", "status", "expires_at"),
 )
 
 # One row per job that costs something, so that no job is ever charged twice.

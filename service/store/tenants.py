@@ -140,6 +140,8 @@ class Tenant:
     max_running: int | None
     max_priority: int | None
     daily_credits: int | None
+    retention_hours: float | None
+    max_stored_bytes: int | None
 
 
 class TenantStore:
