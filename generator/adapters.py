@@ -16,6 +16,7 @@ import safetensors.torch
 
 from generator.errors import LeakError, LoadError
 from guard import Adapter, Guard, GuardRequest, Stage, Text, read_adapter
+from guard.adapter_kinds import AdapterKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,31 @@ def load_adapter(
     title: str = "",
     weight: float = 1.0,
     tenant: str = "default",
+    consents: tuple[str, ...] = (),
 ) -> LoadedAdapter:
     """Put the LoRA at `path` before the guard and load it into `pipeline` at `weight`, beside those that are
     there.
 
     The guard reads its name and metadata; a file that is no sound safetensors file raises `AdapterError`, one
-    that the policy refuses `PolicyViolation`. Raises `LoadError` when the pipeline cannot take it, or when
-    the file changed after the guard read it.
+    that the policy refuses `PolicyViolation`. `consents` are tokens for the person whom it draws. Raises
+    `LoadError` when the pipeline cannot take it, or when the file changed after the guard read it.
     """
-    adapter = read_adapter(path)
+    adapter = read_adapter(path, consents=consents)
     named = (Text("adapter_title", title or path.name),)
     decision = guard.enforce(GuardRequest(Stage.ADAPTER, named, adapters=(adapter,), tenant=tenant))
+    name = put_in(pipeline, path, adapter, beside=beside, weight=weight)
+    return LoadedAdapter(name, adapter.sha256, weight, decision.decision_id)
+
+
+def put_in(
+    pipeline: Any, path: Path, adapter: Adapter, *, beside: tuple[LoadedAdapter, ...], weight: float
+) -> str:
+    """Load the LoRA at `path`, which was read as `adapter`, into `pipeline`; returns its name there.
+
+    Raises `LoadError`.
+    """
+    if adapter.kind is not AdapterKind.LORA:
+        raise LoadError(f"{path.name} is {adapter.kind.value}, and only lora files are loaded into a system")
     weights = _weights(path, adapter)
     name = f"assay_{adapter.sha256[:16]}"
     try:
@@ -59,7 +74,7 @@ def load_adapter(
         raise LoadError(f"{path.name}: the pipeline does not take this adapter: {error}") from error
     if name not in set(present(pipeline)):
         raise LoadError(f"{path.name}: none of its tensors fits this pipeline")
-    return LoadedAdapter(name, adapter.sha256, weight, decision.decision_id)
+    return name
 
 
 def refuse_unknown(pipeline: Any, known: tuple[LoadedAdapter, ...]) -> None:

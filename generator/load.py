@@ -56,7 +56,14 @@ class System:
         refuse_unknown(self.pipeline, self.adapters)
 
     def load_adapter(
-        self, path: Path, guard: Guard, *, title: str = "", weight: float = 1.0, tenant: str = "default"
+        self,
+        path: Path,
+        guard: Guard,
+        *,
+        title: str = "",
+        weight: float = 1.0,
+        tenant: str = "default",
+        consents: tuple[str, ...] = (),
     ) -> System:
         """This system with one adapter more, which the guard has read. The old one is of no use any more.
 
@@ -71,6 +78,7 @@ class System:
                 title=title,
                 weight=weight,
                 tenant=tenant,
+                consents=consents,
             )
             return replace(self, adapters=(*self.adapters, loaded))
 

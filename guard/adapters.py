@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from guard.adapter_kinds import AdapterKind, adapter_kind
 from guard.errors import AdapterError
 
 _BITS: Mapping[str, int] = {
@@ -56,25 +57,33 @@ class Adapter:
     tensors: int
     rank: int  # largest LoRA rank seen, 0 where there is none
     metadata: Mapping[str, str]
+    kind: AdapterKind = AdapterKind.UNKNOWN
+    consents: tuple[str, ...] = field(default=(), repr=False)  # tokens that came with it
 
     def texts(self) -> tuple[str, ...]:
         """Returns the metadata as texts for the rules of stage adapter: trainers leave names there."""
         return tuple(f"{key}: {value}" for key, value in self.metadata.items())
 
 
-def read_adapter(path: Path, limits: AdapterLimits = AdapterLimits()) -> Adapter:
+def read_adapter(
+    path: Path, limits: AdapterLimits = AdapterLimits(), *, consents: tuple[str, ...] = ()
+) -> Adapter:
     """Checks the file at `path` and returns what its header says.
 
-    Raises `AdapterError` with the reason where it is not a sound safetensors file within `limits`. The
-    header is checked before the file is hashed, so a bad file costs little.
+    Raises `AdapterError` with the reason where it is not a sound safetensors file within `limits`, or holds
+    vectors of a face or a picture: those are computed here, from pictures that the guard has seen. The header
+    is checked before the file is hashed, so a bad file costs little.
     """
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
             header, data_bytes = _read_header(file, size, limits)
             tensors, metadata = _check_header(header, data_bytes, limits)
+            rank, kind = _rank(tensors, limits), adapter_kind(tensors)
+            if kind is AdapterKind.PERSON_VECTORS:
+                raise AdapterError("the file holds vectors of faces or pictures; send the pictures instead")
             file.seek(0)
-            return Adapter(_digest(file), len(tensors), _rank(tensors, limits), metadata)
+            return Adapter(_digest(file), len(tensors), rank, metadata, kind, consents)
     except OSError as error:
         raise AdapterError(f"the adapter cannot be read: {error.strerror}") from error
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from guard.errors import Location
 from guard.language import PolicyDraft
+from guard.location import Location
 from guard.model import (
     Action,
     AdapterCase,
@@ -67,8 +67,12 @@ def _check_rule(rule: Rule) -> Iterator[Finding]:
 def _check_leaf(leaf: Leaf, stage: Stage) -> Iterator[Finding]:
     if isinstance(leaf, AdapterFile) and stage is not Stage.ADAPTER:
         yield leaf.at, f"adapters are not seen at stage {stage.value!r}; use stage adapter", None
+    if isinstance(leaf, AdapterFile) and (leaf.adapter == "unlisted") != (leaf.trusted is not None):
+        yield leaf.at, "`unlisted` and the key 'trusted', which names the list, belong together", None
+    if isinstance(leaf, Consent) and stage is Stage.ADAPTER:
+        return
     if isinstance(leaf, Consent) and stage is not Stage.REFERENCE:
-        yield leaf.at, f"consents come with pictures of stage reference, not {stage.value!r}", None
+        yield leaf.at, f"consents come with files of stages reference and adapter, not {stage.value!r}", None
     elif isinstance(leaf, PictureCondition) and stage not in (Stage.REFERENCE, Stage.OUTPUT):
         yield leaf.at, f"pictures are not seen at stage {stage.value!r}; use stage reference or output", None
 
@@ -96,7 +100,7 @@ _CASES: dict[type, str] = {
 def _case_kind(rule: Rule) -> type:
     if rule.looks_at_pictures:
         return PictureCase
-    return AdapterCase if rule.trusted_lists else str
+    return AdapterCase if rule.looks_at_adapters else str
 
 
 def _check_attack(test: AttackTest, rule: Rule) -> Iterator[Finding]:

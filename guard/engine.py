@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
+from guard.adapter_facts import AdapterFacts, AdapterRecords
 from guard.consent import ConsentVerifier
 from guard.decision import Decision, Evidence, Finding, NearMiss
 from guard.errors import BackendError, PolicyViolation
@@ -33,6 +34,7 @@ from guard.model import (
     ProtectedFace,
     Role,
     Rule,
+    Shows,
     Stage,
     TextCondition,
     leaves,
@@ -44,6 +46,7 @@ from guard.patterns import PatternSet
 from guard.pictures import LazyPictures, PeopleMatcher
 from guard.request import GuardRequest, Text
 from guard.rules import Facts, Sighting, View, describe, fires, parts_of, union, view_for
+from guard.shown import LazyShown, PictureClasses
 from guard.style import is_style
 from guard.verdict import Verdicts, compose, error_finding, gravity, guard_finding, uuid7
 
@@ -68,6 +71,8 @@ class Guard:
         record: Callable[[GuardRequest, Decision], None] | None = None,
         ideas: IdeaBackend | None = None,
         people: PeopleMatcher | None = None,
+        adapters: AdapterRecords | None = None,
+        classes: PictureClasses | None = None,
     ) -> None:
         """Compiles `policy`.
 
@@ -76,7 +81,9 @@ class Guard:
         refer to texts; empty, decisions have no handle. `record` is called with every decision; where it
         raises, `evaluate` does, too: what cannot be written down is not decided. `ideas` None: the embedded
         classifier, where its weights are; without any, rules about ideas have their `on_error` outcome.
-        `people` None: rules about protected faces have their `on_error` outcome.
+        `adapters` None: none is signed, and rules about their trials have their `on_error` outcome.
+        `people` None: rules about protected faces have their `on_error` outcome; `classes` None: those about
+        what pictures show.
         """
         self.policy = policy
         self._faces = faces
@@ -88,6 +95,8 @@ class Guard:
         self._ideas = ideas or (embedded_ideas() if Idea in _asked(policy) else None)
         self._hashes = _hash_lists(policy)
         self._people = people
+        self._adapters = adapters
+        self._classes = classes
         self._gazetteer = Gazetteer(_used_lists(policy, "people", "words"))
         self._patterns = PatternSet(_used_lists(policy, "patterns"))
         self._guesses = FamilyNames(_guessed_lists(policy))
@@ -114,6 +123,18 @@ class Guard:
         other._people = people
         return other
 
+    def with_adapters(self, adapters: AdapterRecords) -> Guard:
+        """Returns a guard with the same compiled policy and other knowledge of adapters."""
+        other = self.with_backends(self._faces, self._consents)
+        other._adapters = adapters
+        return other
+
+    def with_classes(self, classes: PictureClasses) -> Guard:
+        """Returns a guard with the same compiled policy and another image-text model."""
+        other = self.with_backends(self._faces, self._consents)
+        other._classes = classes
+        return other
+
     @property
     def hash_lists(self) -> tuple[str, ...]:
         """The names of the lists of pictures."""
@@ -131,14 +152,26 @@ class Guard:
         return self._gazetteer
 
     def missing_backends(self) -> tuple[str, ...]:
-        """Returns which checks of the policy cannot run: "faces", "ideas", "people"."""
+        """Returns which checks of the policy cannot run: "faces", "ideas", "people", "pictures"."""
+        return tuple(name for name, backend in self._needed_backends() if backend is None)
+
+    def live_backends(self) -> Mapping[str, str]:
+        """Returns the models behind the checks of the policy that can run, by check."""
+        return {
+            name: str(getattr(backend, "model_id", type(backend).__name__))
+            for name, backend in self._needed_backends()
+            if backend is not None
+        }
+
+    def _needed_backends(self) -> list[tuple[str, object]]:
         asked = _asked(self.policy)
         backends = {
             Face: ("faces", self._faces),
             Idea: ("ideas", self._ideas),
             ProtectedFace: ("people", self._people),
+            Shows: ("pictures", self._classes),
         }
-        return tuple(name for kind, (name, backend) in backends.items() if kind in asked and backend is None)
+        return [pair for kind, pair in backends.items() if kind in asked]
 
     def enforce(self, request: GuardRequest) -> Decision:
         """Returns the decision of `evaluate` where it allows; raises `PolicyViolation` otherwise."""
@@ -169,7 +202,9 @@ class Guard:
         roles = tuple(picture.role for picture in request.pictures)
         adapters = tuple(adapter.sha256 for adapter in request.adapters)
         ideas = LazyIdeas(request.all_texts(), self._ideas)
-        return Facts(sightings, pictures, roles, adapters, self._digests, ideas)
+        shown = LazyShown(request.pictures, self._classes)
+        files = AdapterFacts(request, self._adapters, self._consents, self._clock)
+        return Facts(sightings, pictures, roles, adapters, self._digests, ideas, shown, files)
 
     def _read(self, index: int, text: Text) -> Iterator[Sighting]:
         """Yields what the lists and patterns of the policy see in one text."""
@@ -329,8 +364,12 @@ def _hash_lists(policy: Policy) -> dict[str, KnownPictures]:
 
 def firing(rule: Rule, request: GuardRequest, facts: Facts) -> Iterator[View]:
     """Yields the views in which a rule fires: one per picture, or one for all texts."""
-    subjects = range(len(request.pictures)) if rule.looks_at_pictures else (None,)
-    found = [view for picture in subjects if (view := fires(rule, view_for(rule, facts, picture)))]
+    asked: list[tuple[int | None, int | None]] = [(None, None)]  # number of the picture, of the adapter
+    if rule.looks_at_pictures:
+        asked = [(number, None) for number in range(len(request.pictures))]
+    elif rule.looks_at_adapters:
+        asked = [(None, number) for number in range(len(request.adapters))]
+    found = [view for numbers in asked if (view := fires(rule, view_for(rule, facts, *numbers)))]
     if rule.stage is Stage.OUTPUT and rule.looks_at_pictures:
         row = longest_run([view.picture for view in found if view.picture is not None])
         if row < min(rule.frames_in_a_row, len(request.pictures)):

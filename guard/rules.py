@@ -21,6 +21,7 @@ from guard.model import (
     ProtectedFace,
     Role,
     Rule,
+    Shows,
     TextCondition,
     leaves,
     list_of,
@@ -46,6 +47,30 @@ class PictureFacts(Protocol):
 
     def consented(self, index: int) -> bool:
         """True where a valid consent came with picture `index`."""
+        ...
+
+
+class ShownThings(Protocol):
+    """What the pictures of a request show."""
+
+    def shows(self, index: int, condition: Shows) -> bool:
+        """True where picture `index` shows what is asked for; raises `BackendError` where unknown."""
+        ...
+
+
+class AdapterAnswers(Protocol):
+    """What is known of the adapters of a request, by number."""
+
+    def unsigned(self, index: int) -> bool:
+        """True where nobody vouches for the adapter."""
+        ...
+
+    def shows_one_person(self, index: int) -> bool:
+        """True where its trial pictures show one person; raises `BackendError` where it was not tried."""
+        ...
+
+    def consented(self, index: int) -> bool:
+        """True where a valid consent came with the adapter."""
         ...
 
 
@@ -97,17 +122,21 @@ class Facts:
     adapters: tuple[str, ...] = ()  # their digests
     digests: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by list
     ideas: TextIdeas | None = None
+    shown: ShownThings | None = None
+    files: AdapterAnswers | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The facts as one rule sees them: for one picture, or for the texts alone; minus exempted sightings."""
+    """The facts as one rule sees them: for one picture, for one adapter (None: all), or for the texts alone;
+    minus exempted sightings."""
 
     facts: Facts
     picture: int | None = None
     anchors: tuple[Sighting, ...] = ()
     places: Places = frozenset()
     exempted: frozenset[Sighting] = field(default_factory=frozenset)
+    adapter: int | None = None
 
     def sightings(self, leaf: TextCondition) -> list[Sighting]:
         """Returns what a text condition sees."""
@@ -126,10 +155,22 @@ class View:
             return certain
         return [s for s in certain if s.is_near(self.places, leaf.within)]
 
-    def unlisted(self, leaf: AdapterFile) -> list[int]:
-        """Returns the numbers of the adapters that the condition does not trust."""
-        trusted = self.facts.digests.get(leaf.trusted, frozenset())
-        return [index for index, digest in enumerate(self.facts.adapters) if digest not in trusted]
+    def adapters(self, leaf: AdapterFile | Consent) -> list[int]:
+        """Returns the numbers of the adapters for which a condition holds."""
+        asked = range(len(self.facts.adapters)) if self.adapter is None else (self.adapter,)
+        return [index for index in asked if self._adapter_is(leaf, index)]
+
+    def _adapter_is(self, leaf: AdapterFile | Consent, index: int) -> bool:
+        files = self.facts.files
+        match leaf:
+            case AdapterFile(adapter="unlisted", trusted=name):
+                return self.facts.adapters[index] not in self.facts.digests.get(name or "", frozenset())
+            case AdapterFile(adapter="unsigned"):
+                return files is None or files.unsigned(index)
+            case AdapterFile():
+                return files is not None and files.shows_one_person(index)
+            case _:
+                return files is None or not files.consented(index)
 
     def about(self, leaf: Idea) -> tuple[int, ...]:
         """Returns the numbers of the texts that are about an idea; raises `BackendError` where unknown."""
@@ -148,10 +189,15 @@ class View:
                 return self.picture is not None and bool(self.facts.pictures.people(self.picture, rate))
             case KnownPicture(hash=name):
                 return self.picture is not None and self.facts.pictures.known(self.picture, name)
+            case Shows():
+                shown = self.facts.shown
+                return self.picture is not None and shown is not None and shown.shows(self.picture, condition)
             case Idea():
                 return bool(self.about(condition))
             case AdapterFile():
-                return bool(self.unlisted(condition))
+                return bool(self.adapters(condition))
+            case Consent() if self.facts.adapters:
+                return bool(self.adapters(condition))
             case Consent():
                 return self.picture is not None and not self.facts.pictures.consented(self.picture)
             case _:
@@ -164,7 +210,7 @@ class View:
             if isinstance(leaf, TextCondition):
                 found += [sighting.evidence for sighting in self.sightings(leaf)]
             elif isinstance(leaf, AdapterFile):
-                found += [Evidence(kind_of(leaf), "adapter", index) for index in self.unlisted(leaf)]
+                found += [Evidence(kind_of(leaf), "adapter", index) for index in self.adapters(leaf)]
             elif isinstance(leaf, Idea):
                 ideas = self.facts.ideas
                 found += [
@@ -173,16 +219,17 @@ class View:
                 ]
             elif self.picture is not None and self.holds(leaf):
                 role = self.facts.picture_roles[self.picture]
-                found.append(Evidence(kind_of(leaf), role, self.picture))
+                what = leaf.shows if isinstance(leaf, Shows) else ""
+                found.append(Evidence(kind_of(leaf), role, self.picture, entry=what))
         return found
 
 
-def view_for(rule: Rule, facts: Facts, picture: int | None = None) -> View:
+def view_for(rule: Rule, facts: Facts, picture: int | None = None, adapter: int | None = None) -> View:
     """Returns the facts as `rule` sees them: distances count from its conditions without `within`."""
     plain = View(facts, picture)
     fixed = (leaf for leaf in leaves(rule.when) if isinstance(leaf, TextCondition) and leaf.within is None)
     anchors = tuple(s for leaf in fixed for s in plain.sightings(leaf))
-    return View(facts, picture, anchors, places_of(anchors))
+    return View(facts, picture, anchors, places_of(anchors), adapter=adapter)
 
 
 def fires(rule: Rule, view: View) -> View | None:
@@ -227,10 +274,12 @@ def describe(condition: Condition) -> str:
             return f"face_matches: {name}, wrong person at most 1 in {1 / rate:.0f} uploads"
         case KnownPicture(hash=name):
             return f"hash: {name}"
+        case Shows(shows=what, certainty=certainty):
+            return f"shows: {what} ({certainty})"
         case Idea(idea=idea, certainty=certainty):
             return f"idea: {idea} ({certainty})"
         case AdapterFile(adapter=state, trusted=name):
-            return f"adapter: {state} in {name}"
+            return f"adapter: {state}" + (f" in {name}" if name else "")
         case _:
             within = f" within {condition.within} words" if condition.within else ""
             role = f" as {condition.role}" if isinstance(condition, Mentions) and condition.role else ""

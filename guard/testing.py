@@ -14,13 +14,15 @@ from guard.adapters import Adapter
 from guard.attacks import disguise
 from guard.consent import Consent
 from guard.engine import Guard
-from guard.errors import BackendError, ConsentError, Location
+from guard.errors import BackendError, ConsentError
 from guard.faces import FaceDetection
+from guard.location import Location
 from guard.model import (
     AdapterCase,
     AttackTest,
     Case,
     CaseTest,
+    Certainty,
     Entry,
     Mode,
     PictureCase,
@@ -112,14 +114,22 @@ def _action(rule: Rule, case: Case, guard: Guard) -> str:
 
 def request_of(case: Case, rule: Rule, guard: Guard) -> tuple[GuardRequest, Guard]:
     """Returns the request that a case stands for, and a guard with backends that see what it says."""
-    scripted = _scripted(guard, case) if isinstance(case, PictureCase) else guard
-    return _request(case, rule, guard), scripted
+    match case:
+        case PictureCase():
+            return _request(case, rule, guard), _scripted(guard, case)
+        case AdapterCase():
+            consents = _ScriptedConsents(case.consent)
+            scripted = guard.with_backends(None, consents).with_adapters(_ScriptedAdapters(case.adapter))
+            return _request(case, rule, guard), scripted
+        case _:
+            return _request(case, rule, guard), guard
 
 
 def _scripted(guard: Guard, case: PictureCase) -> Guard:
     """Returns a guard that sees in pictures what a test says."""
     seen = _ScriptedPictures(case.hash == "listed")
     other = guard.with_backends(_ScriptedFaces(case.face), _ScriptedConsents(case.consent))
+    other = other.with_classes(_ScriptedClasses(case.shows))
     other = other.with_people(_ScriptedPeople(frozenset({"subject"} if case.match == "enrolled" else ())))
     return other.with_hashes(dict.fromkeys(guard.hash_lists, seen))
 
@@ -133,8 +143,8 @@ def _request(case: Case, rule: Rule, guard: Guard) -> GuardRequest:
 def _adapters(case: AdapterCase, rule: Rule, policy: Policy) -> tuple[Adapter, ...]:
     """Returns an adapter that is in the lists that a rule trusts, or in none."""
     lists = [policy.lists[name].entries for name in rule.trusted_lists]
-    digest = lists[0][0].names[0] if case.adapter == "listed" else ""
-    return (Adapter(digest, 1, 0, {}),)
+    digest = lists[0][0].names[0] if lists and case.adapter != "unlisted" else ""
+    return (Adapter(digest, 1, 0, {}, consents=("token",)),)
 
 
 def _plain_request(case: str | PictureCase, stage: Stage) -> GuardRequest:
@@ -185,12 +195,14 @@ def _name(test: CaseTest) -> str:
     match case:
         case PictureCase(match="enrolled", consent=consent):
             return f"{test.expect}: face_matches: enrolled, consent: {consent}"
+        case PictureCase(shows=what) if what:
+            return f"{test.expect}: shows: {what}"
         case PictureCase(hash="listed"):
             return f"{test.expect}: hash: listed"
         case PictureCase(face=face, consent=consent):
             return f"{test.expect}: face: {face}, consent: {consent}"
-        case AdapterCase(adapter=adapter):
-            return f"{test.expect}: adapter: {adapter}"
+        case AdapterCase(adapter=adapter, consent=consent):
+            return f"{test.expect}: adapter: {adapter}" + f", consent: {consent}" * (consent != "none")
         case _:
             return f"{test.expect}: {case}"
 
@@ -218,6 +230,32 @@ class _ScriptedPeople:
         self, pixels: NDArray[np.uint8], *, wrong_person_at_most: float, among: frozenset[str] | None = None
     ) -> tuple[frozenset[str], ...]:
         return (self.people,)
+
+
+@dataclass(frozen=True)
+class _ScriptedClasses:
+    """Shows what a test says."""
+
+    what: str
+    model_id: str = "scripted"
+
+    def shows(self, pixels: NDArray[np.uint8], what: str, certainty: Certainty) -> bool:
+        return what == self.what
+
+
+@dataclass(frozen=True)
+class _ScriptedAdapters:
+    """Knows of an adapter what a test says, and otherwise what lets it in."""
+
+    state: str
+
+    def signed(self, sha256: str, now: datetime) -> bool:
+        return self.state != "unsigned"
+
+    def shows_one_person(self, sha256: str) -> bool:
+        if self.state == "untried":
+            raise BackendError("the adapter was not tried")
+        return self.state == "shows-one-person"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from guard.model import (
     Pattern,
     ProtectedFace,
     Role,
+    Shows,
     Words,
 )
 from guard.schema import Choice, Key, ListOf, Record, Shared, Spec, Text, Word
@@ -104,6 +105,18 @@ _protected_face = Record(
         ),
     },
 )
+_shows = Record(
+    "a `shows` condition",
+    Shows,
+    {
+        "shows": Key(
+            Text("a description", max_length=200),
+            "A picture shows this, in any words: a person covered in blood; needs an image-text model.",
+            required=True,
+        ),
+        "certainty": Key(certainty, "How sure the model must be; likely is the default."),
+    },
+)
 _consent = Record(
     "a `consent` condition",
     Consent,
@@ -115,16 +128,18 @@ _consent = Record(
         )
     },
 )
+_ADAPTER_STATES = ("unlisted", "unsigned", "shows-one-person")
 _adapter = Record(
     "an `adapter` condition",
     AdapterFile,
     {
         "adapter": Key(
-            Word("a state of an adapter", {"unlisted": "unlisted"}),
-            "An adapter's SHA-256 is not in the list.",
+            Word("a state of an adapter", {state: state for state in _ADAPTER_STATES}),
+            "unlisted: its SHA-256 is not in the list; unsigned: no manifest of a known issuer names it; "
+            "shows-one-person: its trial pictures do.",
             required=True,
         ),
-        "trusted": Key(digest_list, "The list of adapters that may be used.", required=True),
+        "trusted": Key(digest_list, "The list of adapters that may be used, for `unlisted`."),
     },
 )
 CONDITION: Spec[Condition] = Shared("condition", lambda: CONDITION_GRAMMAR)
@@ -147,6 +162,7 @@ CONDITION_GRAMMAR: Spec[Condition] = Choice[Condition](
         "face": _face,
         "face_matches": _protected_face,
         "hash": _known_picture,
+        "shows": _shows,
         "consent": _consent,
         "adapter": _adapter,
     },

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from guard.attacks import ATTACKS
-from guard.errors import Location
 from guard.language.words import people_list, percent, word_list
+from guard.location import Location
 from guard.model import AdapterCase, AttackTest, Case, CaseTest, PictureCase, RuleTest
 from guard.schema import Choice, Either, Key, ListOf, Record, Spec, Text, Word
 
@@ -35,6 +35,10 @@ def _matched(at: Location, *, face_matches: str, consent: str = "none") -> Pictu
     return PictureCase("present", at, consent=consent, match=face_matches)
 
 
+def _shown(at: Location, *, shows: str) -> PictureCase:
+    return PictureCase("none", at, shows=shows)
+
+
 _match_state = Word("a state of a face", {"enrolled": "enrolled", "nobody": "nobody"})
 _consent_state = Word("a state of consent", {"valid": "valid", "none": "none", "expired": "expired"})
 _matched_case = Record(
@@ -49,19 +53,41 @@ _hash_state = Word("a state of a picture", {"listed": "listed", "unlisted": "unl
 _known_case = Record(
     "a known picture", _known, {"hash": Key(_hash_state, "Whether it is in the lists.", required=True)}
 )
+_shown_case = Record(
+    "a picture in words",
+    _shown,
+    {
+        "shows": Key(
+            Text("a description", max_length=200),
+            "What it shows, in the words of the condition; or nothing.",
+            required=True,
+        )
+    },
+)
+_ADAPTER_STATES = (
+    "listed", "unlisted", "signed", "unsigned", "shows-one-person", "shows-nobody", "untried",
+)  # fmt: skip
 _adapter_case = Record(
     "an adapter",
     AdapterCase,
     {
         "adapter": Key(
-            Word("a state of an adapter", {"listed": "listed", "unlisted": "unlisted"}),
-            "Whether the trusted list has it.",
+            Word("a state of an adapter", {state: state for state in _ADAPTER_STATES}),
+            "What is known of it; in every other way it is one to be let in.",
             required=True,
-        )
+        ),
+        "consent": Key(_consent_state, "The consent token that comes with the file; none is the default."),
     },
 )
 _described: Spec[Case] = Choice[Case](
-    "a case", {"face": _picture, "hash": _known_case, "face_matches": _matched_case, "adapter": _adapter_case}
+    "a case",
+    {
+        "face": _picture,
+        "hash": _known_case,
+        "face_matches": _matched_case,
+        "shows": _shown_case,
+        "adapter": _adapter_case,
+    },
 )
 _case: Spec[Case] = Either[Case](scalar=Text("a text to test"), mapping=_described)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from guard.errors import Location
+from guard.location import Location
 from guard.model.terms import Certainty, Role
 
 
@@ -82,6 +82,15 @@ class ProtectedFace:
 
 
 @dataclass(frozen=True, slots=True)
+class Shows:
+    """Holds for a picture that shows what `shows` says, as an image-text model sees it."""
+
+    shows: str
+    at: Location
+    certainty: Certainty = Certainty.LIKELY
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """Holds for a picture without a valid consent token for the request's tenant and purpose."""
 
@@ -91,11 +100,12 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class AdapterFile:
-    """Holds where an adapter's digest is not in the list `trusted`."""
+    """Holds where an adapter is in a state: `unlisted` (its digest is not in the list `trusted`), `unsigned`
+    (no manifest of a known issuer names it), `shows-one-person` (its trial pictures do)."""
 
-    adapter: str  # "unlisted"
-    trusted: str  # name of the list
+    adapter: str
     at: Location
+    trusted: str | None = None  # name of the list, for `unlisted`
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +125,8 @@ class AnyOf:
 
 
 TextCondition = Words | Mentions | Pattern
-PictureCondition = Face | ProtectedFace | Consent | KnownPicture
-Leaf = Words | Mentions | Pattern | Idea | Face | ProtectedFace | Consent | KnownPicture | AdapterFile
+PictureCondition = Face | ProtectedFace | Consent | KnownPicture | Shows
+Leaf = Words | Mentions | Pattern | Idea | AdapterFile | PictureCondition
 Condition = Leaf | AllOf | AnyOf
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from guard.errors import Location
+from guard.location import Location
 from guard.model.conditions import AdapterFile, Condition, PictureCondition, leaves
 from guard.model.lists import EntryList
 from guard.model.terms import Action, Mode, Outcome, Severity, Stage
@@ -53,12 +53,20 @@ class Rule:
     @property
     def looks_at_pictures(self) -> bool:
         """True where the rule is evaluated once per picture."""
+        if self.stage is Stage.ADAPTER:  # consents come with the file there
+            return False
         return any(isinstance(leaf, PictureCondition) for leaf in leaves(self.when))
+
+    @property
+    def looks_at_adapters(self) -> bool:
+        """True where the rule asks for more of an adapter than its metadata."""
+        return any(isinstance(leaf, AdapterFile) for leaf in leaves(self.when))
 
     @property
     def trusted_lists(self) -> tuple[str, ...]:
         """The lists of adapter digests that the rule trusts."""
-        return tuple(leaf.trusted for leaf in leaves(self.when) if isinstance(leaf, AdapterFile))
+        found = (leaf.trusted for leaf in leaves(self.when) if isinstance(leaf, AdapterFile))
+        return tuple(name for name in found if name is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guard.errors import Location
+from guard.location import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class PictureCase:
     """The picture of a test, described.
 
     `face` is present, none or unknown; `consent` valid, none or expired; `hash` listed or unlisted;
-    `match` enrolled or nobody.
+    `match` enrolled or nobody; `shows` what a `shows` condition may ask for.
     """
 
     face: str
@@ -20,14 +20,20 @@ class PictureCase:
     consent: str = "none"
     hash: str = "unlisted"
     match: str = "nobody"
+    shows: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterCase:
-    """The adapter of a test: `listed` in, or `unlisted` by, every list that the rule trusts."""
+    """The adapter of a test, in every other way one to be let in.
+
+    `adapter` is listed, unlisted, signed, unsigned, shows-one-person, shows-nobody or untried; `consent` is
+    valid, none or expired.
+    """
 
     adapter: str
     at: Location
+    consent: str = "none"
 
 
 Case = str | PictureCase | AdapterCase

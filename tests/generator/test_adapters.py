@@ -15,9 +15,10 @@ from generator import LeakError, LoadError, Request, SafeGenerator, System
 from generator.facts import parameters
 from generator.sample import sample
 from generator.stages import never_cancelled, no_progress
-from guard import AdapterError, Guard, MtcnnFaces, PolicyViolation, parse_policy
+from generator.trial import trial_pictures, with_adapter
+from guard import AdapterError, Guard, MtcnnFaces, PolicyViolation, parse_policy, read_adapter
 from tests.generator.conftest import MEDIA_ID, NOW, POLICY, Desk, system_of
-from watermark import KeyRing, Mark
+from watermark import AudioDetector, KeyRing, Mark
 
 RULE = """
   - id: no-dagger-styles
@@ -59,7 +60,11 @@ def lora(folder: Path, system: System, *, note: str = "boats", seed: int = 1) ->
 def made(safe: SafeGenerator, ring: KeyRing) -> Any:
     mark = Mark(ring.subkey(3), MEDIA_ID)
     allowed = safe.admit(PICTURE)
-    return sample(safe.system, allowed, mark, progress=no_progress, cancelled=never_cancelled).pixels
+    listener = AudioDetector(safe.detector.rings)
+    made = sample(
+        safe.system, allowed, mark, listener=listener, progress=no_progress, cancelled=never_cancelled
+    )
+    return made.pixels
 
 
 def test_an_adapter_that_passes_changes_the_pictures_and_is_in_the_record(
@@ -145,4 +150,32 @@ def test_a_file_that_changes_under_the_guards_eyes_is_refused(
 
     monkeypatch.setattr(Guard, "enforce", swapped)
     with pytest.raises(LoadError, match="changed while it was read"):
+        system.load_adapter(path, strict)
+
+
+def test_a_trial_draws_with_and_without_the_adapter_and_leaves_nothing_behind(
+    system: System, strict: Guard, safe_image: SafeGenerator, ring: KeyRing, tmp_path: Path
+) -> None:
+    path = lora(tmp_path, system)
+    mark = Mark(ring.subkey(3), MEDIA_ID)
+    plain = replace(safe_image, system=system)
+    before = trial_pictures(plain, mark, steps=1)("a boat", 3)
+    with with_adapter(plain, path, read_adapter(path)) as adapted:
+        after = trial_pictures(adapted, mark, steps=1)("a boat", 3)
+        with pytest.raises(LeakError, match="has not read"):
+            trial_pictures(plain, mark, steps=1)("a boat", 3)
+    assert before.dtype == np.uint8
+    assert not np.array_equal(before, after)
+    assert np.array_equal(trial_pictures(plain, mark, steps=1)("a boat", 3), before)
+    System(system.spec, system.pipeline, system.digest)  # nothing is left in the pipeline
+    one = replace(plain, system=system.load_adapter(path, strict))
+    with with_adapter(one, lora(tmp_path, system, seed=2), read_adapter(tmp_path / "style-2.safetensors")):
+        pass
+    assert set(system.pipeline.get_active_adapters()) == {one.system.adapters[0].name}
+
+
+def test_only_lora_files_are_loaded(system: System, strict: Guard, tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    safetensors.torch.save_file({"emb_params": torch.zeros(2, 768)}, path)
+    with pytest.raises(LoadError, match="is textual-inversion"):
         system.load_adapter(path, strict)
