@@ -9,12 +9,8 @@ it was and why.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from generator.admit import Allowed, Hear, admit
 from generator.confirm import MarkedMedia, confirm
@@ -23,40 +19,17 @@ from generator.errors import SelfCheckError
 from generator.estimate import device_memory, needs, require_fit
 from generator.facts import made_here
 from generator.inputs import inputs_of
+from generator.issuer import Issuer
 from generator.load import System
 from generator.quality import QualityRules
 from generator.references import ReadReference, reader
-from generator.release import Register, Released, release, work_folder
+from generator.release import Register, Released, work_folder
 from generator.request import Request
 from generator.sample import sample
 from generator.screen import ScreenedFrames, screen
-from generator.sign import sign
-from generator.stages import CancelRequested, Progress, never_cancelled, no_progress, stop_if
+from generator.stages import CancelRequested, Progress, never_cancelled, no_progress
 from guard import Guard
-from provenance import SigningKey, TrustAnchors
-from watermark import Detector, KeyRing, Mark, MediaId, MediaLimits, Strength
-
-STRONGER: Final = Strength(flat_luma=0.6, flat_chroma=1.5, peak_luma=2.6, peak_chroma=3.2, psnr_floor=39.0)
-"""Half as much again: for the rare picture in which the usual strength does not read back."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Issuer:
-    """What it takes to put a provable file out. Every source of time, chance, keys and limits is given from
-    outside.
-
-    `ring` marks, `detector` must know it, `signing_key` signs; `folder` is where released files appear.
-    """
-
-    ring: KeyRing
-    detector: Detector
-    signing_key: SigningKey
-    trust: TrustAnchors
-    folder: Path
-    clock: Callable[[], datetime]
-    randbelow: Callable[[int], int] = secrets.randbelow
-    strengths: tuple[Strength, ...] = (Strength(), STRONGER)
-    limits: MediaLimits = field(default_factory=MediaLimits)
+from watermark import AudioDetector, MediaId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,28 +59,16 @@ class SafeGenerator(Issuer):
         or `register` raise.
         """
         with work_folder(self.folder) as work:
+            progress("guard", 0.0)
             allowed = self.admit(request)
             screened, marked = self._make(allowed, media_id, work, progress, cancelled)
             progress("sign", 0.0)
+            inputs = inputs_of(allowed.references, self.detector)
             facts = made_here(
-                screened,
-                self.system,
-                media_id,
-                encoded=marked.path,
-                inputs=inputs_of(allowed.references, self.detector),
-                prompt_key=self.prompt_key,
-                now=self.clock(),
+                screened, marked, self.system, inputs=inputs, prompt_key=self.prompt_key, now=self.clock()
             )
-            signed = sign(
-                marked,
-                facts,
-                key=self.signing_key,
-                trust=self.trust,
-                tenant=allowed.request.tenant,
-                limits=self.limits,
-            )
-            stop_if(cancelled)
-            return release(signed, self.folder, register)
+            tenant = allowed.request.tenant
+            return self.issue(marked, facts, tenant=tenant, register=register, cancelled=cancelled)
 
     def admit(self, request: Request) -> Allowed:
         """The guard's answer, and whether the result fits on the device: before anything is computed."""
@@ -123,15 +84,19 @@ class SafeGenerator(Issuer):
     ) -> tuple[ScreenedFrames, MarkedMedia]:
         """Sample, mark, screen, encode, and read the mark back; once more and stronger when it does not
         read back."""
-        key = self.ring.draw(self.randbelow)
+        key, listener = self.ring.draw(self.randbelow), AudioDetector(self.detector.rings)
         for strength in self.strengths:
+            mark = self.labelling.mark(key, media_id, strength)
             frames = sample(
-                self.system, allowed, Mark(key, media_id, strength), progress=progress, cancelled=cancelled
+                self.system, allowed, mark, listener=listener, progress=progress, cancelled=cancelled
             )
             progress("check", 0.0)
             screened = screen(frames, self.guard, self.quality)
+            progress("encode", 0.0)
+            encoded = encode(screened, work)
+            progress("confirm", 0.0)
             try:
-                return screened, confirm(encode(screened, work), self.detector, self.limits)
+                return screened, confirm(encoded, self.detector, self.limits)
             except SelfCheckError as error:
                 failure = error
         raise failure

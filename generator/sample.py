@@ -4,11 +4,12 @@ pipeline is called."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass
 from typing import Any, Final
 
+import diffusers
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ from generator.load import System
 from generator.references import ReferenceFrames, fitted
 from generator.request import MediaKind, Request
 from generator.seams import marked_run
+from generator.sound import MadeSound, made_sound
 from generator.stages import CancelRequested, Progress, Seal, require_seal, stop_if
-from watermark import Mark, WatermarkError
+from generator.systems import Seam, SystemSpec
+from watermark import AudioDetector, Mark, WatermarkError
 
 _SEAL: Final = Seal()
 _DENOISERS: Final = ("transformer", "transformer_2", "unet")
@@ -30,11 +33,13 @@ _RATE_NAMES: Final = ("fps", "frame_rate")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MarkedFrames:
-    """What the pipeline made: uint8 [F, H, W, 3], sRGB, marked with `mark` before it was rounded to bytes."""
+    """What the pipeline made: uint8 [F, H, W, 3], sRGB, marked with `mark` before it was rounded to bytes;
+    and its `sound`, marked under the same id, of a system that makes some."""
 
     pixels: NDArray[np.uint8]
     allowed: Allowed
     mark: Mark
+    sound: MadeSound | None = None
     seal: InitVar[Seal]
 
     def __post_init__(self, seal: Seal) -> None:
@@ -42,25 +47,34 @@ class MarkedFrames:
 
 
 def sample(
-    system: System, allowed: Allowed, mark: Mark, *, progress: Progress, cancelled: CancelRequested
+    system: System,
+    allowed: Allowed,
+    mark: Mark,
+    *,
+    listener: AudioDetector,
+    progress: Progress,
+    cancelled: CancelRequested,
 ) -> MarkedFrames:
-    """Sample and decode with `mark` inside. One run at a time per system.
+    """Sample and decode with `mark` inside. One run at a time per system. `listener` reads the mark of the
+    sound back, where there is sound.
 
     Raises `Cancelled` between steps, `EmbeddingError` when the mark did not go in, `QualityError` when a
     value is not finite, `RequestError` when the pipeline lacks an argument that the request needs,
     `SampleError` for what the pipeline raises itself.
     """
+    progress("sample", 0.0)
     step = _step_callback(allowed.request, progress, cancelled)
     stop_if(cancelled)
     with system.lock, torch.inference_mode(), _wrapped_errors(system), _interruptible(system, cancelled):
         refuse_unknown(system.pipeline, system.adapters)
         arguments = call_arguments(system, allowed.request, allowed.references, step)
         with marked_run(system, mark):
-            output = system.pipeline(**arguments)
+            output = run_passes(system, arguments)
         frames = _single_result(output, system.spec.output)[: allowed.request.frames]
         pixels = to_bytes(frames)
+        sound = _marked_sound(system, allowed.request, output, mark, listener)
     stop_if(cancelled)
-    return MarkedFrames(pixels=pixels, allowed=allowed, mark=mark, seal=_SEAL)
+    return MarkedFrames(pixels=pixels, allowed=allowed, mark=mark, sound=sound, seal=_SEAL)
 
 
 def call_arguments(
@@ -78,9 +92,10 @@ def call_arguments(
     needed: dict[str, Any] = {
         "num_inference_steps": request.steps,
         "generator": torch.Generator("cpu").manual_seed(request.seed or 0),  # the same noise on every device
-        "output_type": "pt",
+        # Some pipelines that assemble hand tensors out raw; asked for arrays, they all come past the seam.
+        "output_type": "np" if spec.seam is Seam.ASSEMBLED else "pt",
         **spec.options,
-        **_reference_arguments(request, references, spec.takes),
+        **_reference_arguments(request, references, spec),
     }
     optional: dict[str, Any] = {"callback_on_step_end": step, "callback_on_step_end_tensor_inputs": []}
     # A system that has no such argument takes the size from its reference, which was fitted to the request.
@@ -103,15 +118,32 @@ def call_arguments(
     return needed | {name: value for name, value in optional.items() if name in accepted}
 
 
+def run_passes(system: System, arguments: dict[str, Any]) -> Any:
+    """Call the pipeline; of a system of two passes, both. The latents between them leave this function to
+    nobody."""
+    second = system.spec.second_pass
+    if second is None:
+        return system.pipeline(**arguments)
+    width, height = arguments["width"], arguments["height"]
+    small = {"width": width // second.scale, "height": height // second.scale, "output_type": "latent"}
+    latents = system.pipeline(**arguments | small).images
+    size = [side * second.scale for side in latents.shape[-2:]]
+    large = torch.nn.functional.interpolate(latents, size=size, mode="bicubic")
+    kept = {name: value for name, value in arguments.items() if name not in ("width", "height")}
+    refiner = getattr(diffusers, second.pipeline).from_pipe(system.pipeline)
+    refiner.set_progress_bar_config(disable=True)
+    return refiner(**kept, image=large, strength=second.strength)
+
+
 def _reference_arguments(
-    request: Request, references: tuple[ReferenceFrames, ...], takes: Mapping[str, object]
+    request: Request, references: tuple[ReferenceFrames, ...], spec: SystemSpec
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for given in references:
-        kind = given.reference.kind
-        pictures = [fitted(frame, request.width or 0, request.height or 0) for frame in given.frames]
-        if kind in takes:
-            found[kind] = pictures[0] if kind is MediaKind.IMAGE else pictures
+    for kind in spec.takes:
+        given = [reference for reference in references if reference.reference.kind == kind]
+        for name, reference in zip(spec.names_of(kind), given, strict=False):
+            frames = [fitted(frame, request.width or 0, request.height or 0) for frame in reference.frames]
+            found[name] = frames[0] if kind == MediaKind.IMAGE else frames
     return found
 
 
@@ -125,6 +157,8 @@ def _step_callback(
         with _callers_errors():
             stop_if(cancelled)
             progress("sample", min(1.0, (index + 1) / steps))
+            if index + 1 >= steps:
+                progress("decode", 0.0)
         return {}
 
     return on_step_end
@@ -202,6 +236,21 @@ def _single_result(output: Any, kind: MediaKind) -> torch.Tensor:
     if not isinstance(batch, torch.Tensor) or batch.ndim != dims or len(batch) != 1:
         raise SampleError(f"expected one {kind} as a tensor, got {getattr(batch, 'shape', type(batch))}")
     return batch[0] if kind is MediaKind.VIDEO else batch
+
+
+def _marked_sound(
+    system: System, request: Request, output: Any, mark: Mark, listener: AudioDetector
+) -> MadeSound | None:
+    """The track of the clip; None where the system makes none, or a picture was asked for."""
+    if not system.spec.sound or request.format is None or request.format.kind is not MediaKind.VIDEO:
+        return None
+    wave = getattr(output, "audio", None)
+    if not isinstance(wave, torch.Tensor) or wave.ndim != 3 or len(wave) != 1:
+        raise SampleError(f"expected the sound of one clip, got {getattr(wave, 'shape', type(wave))}")
+    samples = wave[0].float().cpu().numpy()
+    rate = int(system.pipeline.vocoder.config.output_sampling_rate)
+    seconds = (request.frames or 0) / (request.fps or 1)
+    return made_sound(samples, rate, seconds, mark.key, mark.media_id, listener)
 
 
 def to_bytes(frames: torch.Tensor) -> NDArray[np.uint8]:

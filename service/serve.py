@@ -11,15 +11,18 @@ from collections.abc import Mapping
 import uvicorn
 
 from service.api.app import create_app
+from service.api.lookups import Lookups
 from service.api.rates import RateLimiter
 from service.api.state import ApiState
 from service.inspection import build_inspector
 from service.links import link_signer
+from service.logs import start_logging
 from service.production import system_spec
 from service.settings import Settings
 from service.supervisor import STOP_SECONDS, WORKER, Supervisor
+from service.telemetry import open_tracer
 from service.webhooks import Sender
-from service.wiring import Services, follow_policy, open_services, start_logging
+from service.wiring import Services, follow_policy, open_services
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,9 @@ def build_state(services: Services) -> ApiState:
         sender=Sender(services.webhooks, clock=services.clock, private=services.settings.webhook_private),
         rates=RateLimiter(services.settings.requests_per_minute, clock=time.monotonic),
         links=link_signer(services.settings, clock=services.clock),
+        tracer=open_tracer(services.settings, "api"),
+        jobs=Lookups(services.jobs.find_many),
+        keys=Lookups(services.api_keys.check_many),
     )
 
 
@@ -55,7 +61,7 @@ def serve(
 
     Raises `ConfigurationError`.
     """
-    start_logging("api")
+    start_logging("api", settings.log_format)
     settings.check_exposure()
     services = open_services(settings)
     app = create_app(build_state(services))

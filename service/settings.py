@@ -18,6 +18,8 @@ import platformdirs
 from service.errors import ConfigurationError
 
 PREFIX = "ASSAY_"
+LOG_FORMAT = "ASSAY_LOG_FORMAT"
+"""Read before the settings are, so that what is wrong with them is logged in the right form."""
 MIB = 2**20
 
 
@@ -73,6 +75,8 @@ class Settings:
     """X25519 public key, PEM, to which prompts are sealed; empty means that no prompt is kept."""
     vault_days: float = 30.0
     """How long sealed prompts are kept."""
+    image_text_model: Path | None = None
+    """Folder of an open_clip model (open_clip_config.json and safetensors), for `shows` and `idea` rules."""
     consent_issuers: Path | None = None
     """Ed25519 public keys, PEM, of those who may issue consent tokens; empty means no consent is valid."""
     deployment: str = "assay"
@@ -156,6 +160,11 @@ class Settings:
     webhook_private: bool = False
     """Whether webhooks may go to plain http and to addresses of this network."""
 
+    log_format: str = "text"
+    """`text`, or `json`: one object a line."""
+    otlp_endpoint: str = ""
+    """OpenTelemetry collector that takes traces over HTTP, http://HOST:4318; empty means no traces."""
+
     upload_max_bytes: int = 256 * MIB
     """One upload to be verified. A minute of 1080p at 20 Mb/s is 150 MB."""
     reference_max_bytes: int = 20 * MIB
@@ -197,6 +206,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.auth not in {"none", "keys"}:
             raise ConfigurationError(f"ASSAY_AUTH={self.auth!r}: use none or keys")
+        if self.log_format not in {"text", "json"}:
+            raise ConfigurationError(f"ASSAY_LOG_FORMAT={self.log_format!r}: use text or json")
         if self.engine not in {"local", "ray"}:
             raise ConfigurationError(f"ASSAY_ENGINE={self.engine!r}: use local or ray")
         if self.heartbeat_seconds * 2 > self.lease_seconds:

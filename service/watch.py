@@ -54,7 +54,10 @@ class Watch:
 
     def progress(self, stage: str, fraction: float) -> None:
         """Sampling is nearly all of the time; what follows it is the last tenth."""
-        self._percent = min(99, round(90 * fraction)) if stage == "sample" else max(self._percent, 90)
+        if stage == "sample":
+            self._percent = min(99, round(90 * fraction))
+        elif stage != "guard":
+            self._percent = max(self._percent, 90)
 
     def _beat(self) -> None:
         while not self._done.wait(self._period) and self.verdict is None:

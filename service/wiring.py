@@ -14,8 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from guard import Decision, Guard, GuardError, MtcnnFaces, Policy, SignedConsents
+from guard.clip import ClipIdeas, ClipModel, ClipPictures
+from guard.ideas import embedded_ideas
 from guard.vault import purge
-from service import keys, policies
+from service import keys, metrics, policies
 from service.errors import ConfigurationError
 from service.jobs import JobLimits, JobStore
 from service.recording import build_recorder
@@ -154,17 +156,30 @@ def follow_policy(
     faces, consented = MtcnnFaces(), consents(settings)
     handle_key = keys.prompt_key(settings)
     recorder = build_recorder(settings) if record else None
+    ideas, classes = image_text(settings)
 
     def build(policy: Policy) -> Guard:
         return Guard(
-            policy, faces=faces, consents=consented, clock=clock, handle_key=handle_key, record=recorder
-        )
+            policy, faces=faces, consents=consented, clock=clock, handle_key=handle_key, record=recorder,
+            ideas=ideas, classes=classes,
+        )  # fmt: skip
 
     issuers = public_keys("ASSAY_POLICY_ISSUERS", settings.policy_issuers)
     try:
         return policies.follow(policy_path(settings), issuers, build, settings.policy_poll_seconds)
     except GuardError as error:
         raise ConfigurationError(str(error)) from error
+
+
+def image_text(settings: Settings) -> tuple[ClipIdeas | None, ClipPictures | None]:
+    """What reads ideas and pictures by the configured image-text model. Raises `ConfigurationError`."""
+    if settings.image_text_model is None:
+        return None, None
+    try:
+        model = ClipModel(settings.image_text_model)
+        return ClipIdeas(model, beside=embedded_ideas()), ClipPictures(model)
+    except GuardError as error:
+        raise ConfigurationError(f"ASSAY_IMAGE_TEXT_MODEL: {error}") from error
 
 
 def consents(settings: Settings) -> SignedConsents | None:
@@ -188,13 +203,8 @@ def public_keys(setting: str, path: Path | None) -> tuple[Ed25519PublicKey, ...]
     return found
 
 
-def start_logging(process: str) -> None:
-    """Lines on standard error that name the process they come from."""
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {process} %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
 def log_decision(services: Services, decision: Decision) -> None:
     """Keep what the guard decided."""
     services.decisions.add(decision)
+    metrics.DECISIONS.labels(str(decision.stage), str(decision.outcome)).inc()
     log.info("decision %s: %s %s", decision.decision_id, decision.outcome, decision.reason)

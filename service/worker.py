@@ -25,13 +25,15 @@ from service.errors import (
     StorageError,
 )
 from service.jobs import CANCELLED_CODE, DISK_FULL_CODE, Lease
+from service.logs import start_logging
 from service.production import Producer, system_spec
-from service.settings import Settings
+from service.settings import LOG_FORMAT, Settings
 from service.store.media import is_disk_full
 from service.store.patience import AWAY, patiently
 from service.supervisor import EXIT_CONFIGURATION, worker_name
+from service.telemetry import JobTrace, open_tracer
 from service.watch import Watch
-from service.wiring import Services, log_decision, open_services, start_logging
+from service.wiring import Services, log_decision, open_services
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Worker:
         self._model = system_spec(services.settings.model).name
         self._stop_at: float | None = None
         self._swept: float | None = None
+        self._tracer = open_tracer(services.settings, "worker")
         self._doubted = False
         self._complained = 0.0
         self.draining = threading.Event()
@@ -85,7 +88,8 @@ class Worker:
         period = self._services.settings.heartbeat_seconds
         with Watch(self._services.jobs, lease, self._must_stop, period) as watch:
             try:
-                self._producer.produce(lease, progress=watch.progress, cancelled=watch.cancelled)
+                with JobTrace(self._tracer, lease.job, watch.progress) as spans:
+                    self._producer.produce(lease, progress=spans.progress, cancelled=watch.cancelled)
             except LeaseLostError:
                 log.warning("job %s: taken over by another worker", lease.job.id)
             except Cancelled:
@@ -198,7 +202,7 @@ def load_worker(name: str, environ: Mapping[str, str], load: Load = Producer.loa
 
 def main(load: Load = Producer.load) -> int:
     """Entry of the process. Exit code 2: it cannot work as configured, so it is not to be started again."""
-    start_logging("worker")
+    start_logging("worker", os.environ.get(LOG_FORMAT, "text"))
     name = sys.argv[1] if len(sys.argv) > 1 else worker_name()
     try:
         worker = load_worker(name, os.environ, load)

@@ -29,6 +29,7 @@ from service.api import (
 )
 from service.api.middleware import Envelope
 from service.api.state import ApiState
+from service.telemetry import NO_TRACER
 
 
 def create_app(state: ApiState) -> FastAPI:
@@ -53,7 +54,8 @@ def create_app(state: ApiState) -> FastAPI:
     )
     app.state.assay = state
     problems.install(app)
-    app.add_middleware(Envelope)
+    # The document alone is made without anything behind the routes.
+    app.add_middleware(Envelope, tracer=state.tracer if state else NO_TRACER)
     rooms = (
         appeals,
         admin,

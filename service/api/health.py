@@ -13,6 +13,7 @@ from service import keys
 from service.api import schemas
 from service.api.state import ApiState, State, Tenant
 from service.errors import Problem, ServiceError
+from service.metrics import CONTENT_TYPE, exposition
 
 router = APIRouter(tags=["health"])
 
@@ -61,14 +62,8 @@ def model(name: str, state: State, tenant: Tenant) -> schemas.Model:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(state: State) -> PlainTextResponse:
-    """Jobs by state and live workers, in Prometheus' text format."""
-    lines = ["# TYPE assay_jobs gauge"]
-    lines += [
-        f'assay_jobs{{status="{name}"}} {count}' for name, count in state.services.jobs.counts().items()
-    ]
-    alive = state.services.workers.alive(timedelta(seconds=state.services.settings.lease_seconds))
-    lines += ["# TYPE assay_workers gauge", f"assay_workers {len(alive)}"]
-    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+    """Requests, decisions, stages, verdicts, queue and storage, in Prometheus' text format."""
+    return PlainTextResponse(exposition(state.services), media_type=CONTENT_TYPE)
 
 
 def _database(state: ApiState) -> str:

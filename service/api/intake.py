@@ -27,6 +27,7 @@ from service.api.uploads import FORM_OVERHEAD, Form, read_form
 from service.errors import Problem
 from service.jobs import Job, NewJob
 from service.production import reference_reader
+from service.telemetry import traceparent
 from service.wiring import log_decision
 
 MODERATION_CODE = "moderation_blocked"
@@ -116,19 +117,21 @@ def submit(state: ApiState, tenant: str, incoming: Incoming, retry: Retry) -> tu
         priority=asked.priority,
         automatic=retry.automatic,
         arrived_at=retry.arrived_at,
+        traceparent=traceparent(),
     )
     known = services.jobs.known(new)
     if known is not None:
         return known, False
     wanted = generation_request(state, tenant, incoming)
     try:
-        allowed = admit(
-            wanted,
-            state.spec,
-            state.guard,
-            read=reference_reader(state.inspector),
-            randbelow=secrets.randbelow,
-        )
+        with state.tracer.start_as_current_span("guard", record_exception=False):
+            allowed = admit(
+                wanted,
+                state.spec,
+                state.guard,
+                read=reference_reader(state.inspector),
+                randbelow=secrets.randbelow,
+            )
     except PolicyViolation as violation:
         log_decision(services, violation.decision)
         raise refusal(violation) from violation

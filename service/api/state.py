@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
+from opentelemetry.trace import Tracer
 
 from generator import SystemSpec
 from guard import Guard
+from service.api.lookups import Lookups
 from service.api.rates import RateLimiter
 from service.errors import Problem
 from service.inspection import Inspector
+from service.jobs import Job
 from service.links import LinkSigner
 from service.policies import PolicyFollower
+from service.store.tenants import ApiKey
 from service.webhooks import Sender
 from service.wiring import Services
 
@@ -33,6 +36,11 @@ class ApiState:
     sender: Sender
     rates: RateLimiter
     links: LinkSigner
+    tracer: Tracer
+    jobs: Lookups[tuple[str, str], Job]
+    """Jobs by tenant and id, for polls."""
+    keys: Lookups[str, ApiKey]
+    """API keys by secret."""
 
     @property
     def guard(self) -> Guard:
@@ -68,7 +76,7 @@ async def _key_holder(request: Request, scope: str) -> str:
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret:
         raise _unauthorized("Send an API key: Authorization: Bearer assay_...")
-    key = await run_in_threadpool(state.services.api_keys.check, secret.strip())
+    key = await state.keys.get(secret.strip())
     if key is None:
         raise _unauthorized("The API key is unknown, expired or revoked.")
     if scope not in key.scopes:

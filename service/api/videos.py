@@ -17,7 +17,7 @@ from service.api.references import parse_create, sha256_of
 from service.api.state import ApiState, State, Tenant, note
 from service.api.uploads import Form
 from service.errors import StorageError
-from service.jobs import COMPLETED, FAILED
+from service.jobs import COMPLETED, FAILED, present
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -58,13 +58,13 @@ def page(
     return schemas.VideoPage(data=videos, has_more=more, first_id=ends[0], last_id=ends[1])
 
 
-@router.get("/{video_id}", response_model_exclude_none=True)
-def retrieve(video_id: str, response: Response, state: State, tenant: Tenant) -> schemas.Video:
+@router.get("/{video_id}", response_model=schemas.Video, response_model_exclude_none=True)
+async def retrieve(video_id: str, state: State, tenant: Tenant) -> Response:
     """One video. A failed job is an answer like any other: its `error` says why."""
-    job = state.services.jobs.get(tenant, video_id)
-    if job.status not in (COMPLETED, FAILED):
-        response.headers["openai-poll-after-ms"] = str(schemas.POLL_AFTER_MS)
-    return schemas.Video.of(job)
+    job = present(await state.jobs.get((tenant, video_id)), video_id)
+    after = {} if job.status in (COMPLETED, FAILED) else {"openai-poll-after-ms": str(schemas.POLL_AFTER_MS)}
+    body = schemas.Video.of(job).model_dump_json(exclude_none=True)  # written once: clients ask all the time
+    return Response(body, media_type="application/json", headers=after)
 
 
 @router.delete("/{video_id}")

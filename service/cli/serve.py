@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli import console
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 
 def serve(
@@ -18,9 +22,18 @@ def serve(
     engine: Annotated[str | None, typer.Option(help="local or ray (ASSAY_ENGINE).")] = None,
 ) -> None:
     """Serve the API and the verify page, with a worker process that makes what is asked for."""
+    settings = console.settings()
+    # The processes of one server count together, in a folder that must be named before anything counts.
+    with TemporaryDirectory(prefix="assay-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        _serve(settings, host, port, workers, engine)
+
+
+def _serve(
+    settings: Settings, host: str | None, port: int | None, workers: int | None, engine: str | None
+) -> None:
     from service.serve import serve as run
 
-    settings = console.settings()
     chosen = replace(
         settings,
         host=settings.host if host is None else host,

@@ -8,10 +8,10 @@ import threading
 
 from service.cluster.session import hide_main
 from service.errors import ConfigurationError
+from service.logs import start_logging
 from service.production import system_spec
-from service.settings import Settings
+from service.settings import LOG_FORMAT, Settings
 from service.supervisor import EXIT_CONFIGURATION
-from service.wiring import start_logging
 from service.worker import Load, Worker, load_worker
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class WorkerActor:
     def run(self) -> int:
         """Work until told to stop; 0, or `EXIT_CONFIGURATION` where this node cannot work as configured."""
         hide_main()
-        start_logging("worker")
+        start_logging("worker", os.environ.get(LOG_FORMAT, "text"))
         try:
             found = system_spec(Settings.from_env(os.environ).model).name
             if found != self._model:

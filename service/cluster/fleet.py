@@ -21,9 +21,10 @@ from typing import Any
 from service.cluster.actor import WorkerActor
 from service.cluster.scaling import Scale
 from service.cluster.session import ray_session
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, EngineError
+from service.logs import start_logging
 from service.production import Producer, system_spec
-from service.settings import Settings
+from service.settings import LOG_FORMAT, Settings
 from service.store.patience import AWAY
 from service.supervisor import (
     EXIT_CONFIGURATION,
@@ -33,7 +34,7 @@ from service.supervisor import (
     STOP_SECONDS,
     worker_name,
 )
-from service.wiring import Services, open_services, start_logging
+from service.wiring import Services, open_services
 from service.worker import Load, stop_with_parent
 
 log = logging.getLogger(__name__)
@@ -193,7 +194,7 @@ class Fleet:
 
 def main(load: Load = Producer.load) -> int:
     """Entry of the process. Exit code 2: it cannot work as configured, so it is not to be started again."""
-    start_logging("fleet")
+    start_logging("fleet", os.environ.get(LOG_FORMAT, "text"))
     name = sys.argv[1] if len(sys.argv) > 1 else worker_name()
     try:
         services = open_services(Settings.from_env(os.environ))
@@ -208,3 +209,6 @@ def main(load: Load = Producer.load) -> int:
     except ConfigurationError as error:
         log.error("%s", error)
         return EXIT_CONFIGURATION
+    except EngineError as error:  # it may be there in a moment
+        log.error("%s", error)
+        return 1

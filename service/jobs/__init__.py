@@ -22,7 +22,7 @@ from service.jobs.model import (
     Lease,
     NewJob,
 )
-from service.jobs.reading import Reading
+from service.jobs.reading import Reading, present
 from service.jobs.submission import Submission
 from service.store.database import Database
 
@@ -40,6 +40,7 @@ __all__ = [
     "JobStore",
     "Lease",
     "NewJob",
+    "present",
 ]
 
 

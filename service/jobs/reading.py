@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select, update
@@ -40,6 +42,14 @@ class Reading(Part):
         with self._database.reading() as connection:
             return first(connection, query)
 
+    def find_many(self, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Job]:
+        """As `find`, for many pairs of tenant and id at once; those that are not there are left out."""
+        ids = {job_id for _, job_id in wanted}
+        query = select(jobs).where(jobs.c.id.in_(ids), jobs.c.deleted_at.is_(None))
+        with self._database.reading() as connection:
+            found = {(job.tenant, job.id): job for job in every(connection, query)}
+        return {pair: found[pair] for pair in wanted if pair in found}
+
     def of_medium(self, media_id: MediaId) -> Job | None:
         """The job that made this medium, for operators; None where none did, or its texts were deleted."""
         made = select(jobs).where(jobs.c.media_id == media_id.value, jobs.c.status == COMPLETED)
@@ -48,10 +58,7 @@ class Reading(Part):
 
     def get(self, tenant: str, job_id: str) -> Job:
         """As `find`; raises `Problem` 404."""
-        job = self.find(tenant, job_id)
-        if job is None:
-            raise Problem(404, "not_found", f"There is no job {job_id[:80]!r}.", param="video_id")
-        return job
+        return present(self.find(tenant, job_id), job_id)
 
     def page(
         self, tenant: str, kind: str, *, after: str | None = None, limit: int = 20, newest_first: bool = True
@@ -103,6 +110,13 @@ class Reading(Part):
             found = {status: int(count) for status, count in connection.execute(query).all()}
         return {status: found.get(status, 0) for status in (QUEUED, IN_PROGRESS, COMPLETED, FAILED)}
 
+    def oldest_queued(self) -> datetime | None:
+        """When the job that has waited longest came in."""
+        with self._database.reading() as connection:
+            oldest = select(jobs.c.created_at).where(jobs.c.status == QUEUED).order_by(jobs.c.created_at)
+            moment: datetime | None = connection.scalar(oldest.limit(1))
+            return moment
+
     def dead(self, limit: int = 100) -> list[Job]:
         """Dead letters, newest first: jobs that failed for want of a working service."""
         query = select(jobs).where(
@@ -137,6 +151,13 @@ class Reading(Part):
             done = connection.execute(update(jobs).where(dead).values(**fresh))
             notify(connection)
         return done.rowcount == 1
+
+
+def present(job: Job | None, job_id: str) -> Job:
+    """The job. Raises `Problem` 404 where there is none."""
+    if job is None:
+        raise Problem(404, "not_found", f"There is no job {job_id[:80]!r}.", param="video_id")
+    return job
 
 
 def _follows(start: Job, newest_first: bool) -> Any:

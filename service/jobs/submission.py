@@ -155,8 +155,8 @@ class Submission(Part):
                 code="insufficient_quota",
             )
 
-    def stored_bytes(self, tenant: str) -> int:
-        """What the tenant's files take up now."""
+    def stored_bytes(self, tenant: str | None = None) -> int:
+        """What the files of one tenant, or of all, take up now."""
         with self._database.reading() as connection:
             return _stored(connection, tenant)
 
@@ -175,6 +175,6 @@ def _or(own: object, default: Default) -> int | Default:
     return own if isinstance(own, int) else default
 
 
-def _stored(connection: Connection, tenant: str) -> int:
-    kept = jobs.c.tenant == tenant, jobs.c.stored_bytes > 0
-    return int(connection.scalar(select(func.sum(jobs.c.stored_bytes)).where(*kept)) or 0)
+def _stored(connection: Connection, tenant: str | None) -> int:
+    query = select(func.sum(jobs.c.stored_bytes)).where(jobs.c.stored_bytes > 0)
+    return int(connection.scalar(query if tenant is None else query.where(jobs.c.tenant == tenant)) or 0)
