@@ -45,9 +45,14 @@ class Inspector:
         """Do the imports before the first file."""
         self._isolator.warm()
 
-    def inspect(self, path: Path) -> Evidence:
-        """Everything that a file says about itself: manifest, mark, small views."""
-        return decode(Evidence, self._isolator.run(untrusted.inspect, path, self._context))
+    def inspect(self, path: Path, *, thorough: bool = False) -> Evidence:
+        """Everything that a file says about itself: manifest, mark, small views. `thorough` also looks for
+        marked parts where the whole shows no mark: several times the work."""
+        return decode(Evidence, self.encoded(path, thorough=thorough))
+
+    def encoded(self, path: Path, *, thorough: bool = False) -> bytes:
+        """As `inspect`, before it is checked: `decode(Evidence, ...)` does that."""
+        return self._isolator.run(untrusted.inspect, path, self._context, thorough)
 
     def detect(self, path: Path) -> Marks:
         """The marks of picture and sound alone."""

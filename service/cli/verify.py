@@ -9,12 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from glob import glob, has_magic
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TextIO
 
 import typer
 from rich.console import Console
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from service.inspection import Inspector
 
 Row = dict[str, Any]
+Place = Path | str
+"""A file of this machine, or an address in a bucket."""
 
 STDIN = "-"
 COLUMNS = (
@@ -40,11 +43,28 @@ COLUMNS = (
     "ai_source_type",
     "record",
     "revoked_at",
+    "marked_time",
+    "marked_area",
     "sha256",
     "error",
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for a formula at the start of a cell (OWASP, "CSV Injection")."""
+
+
+class Reading(Protocol):
+    """A file that is being read."""
+
+    def result(self) -> Evidence:
+        """Wait for it. Raises `RefusedError` and `IsolationError`."""
+
+
+Awaited = tuple[str, Reading]
+
+
+class Engine(StrEnum):
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class Format(StrEnum):
@@ -56,7 +76,10 @@ class Format(StrEnum):
 def verify(
     files: Annotated[
         list[str] | None,
-        typer.Argument(help="Files, folders (all that is in them), patterns; - is a file on standard input."),
+        typer.Argument(
+            help="Files, folders (all that is in them), patterns, s3://BUCKET/PREFIX; - is a file on "
+            "standard input."
+        ),
     ] = None,
     listed: Annotated[
         Path | None, typer.Option("--list", help="File with one path per line; - is standard input.")
@@ -66,6 +89,14 @@ def verify(
     report: Annotated[
         Path | None, typer.Option("--report", help="Also write a report to file: .html or .pdf.")
     ] = None,
+    thorough: Annotated[
+        bool,
+        typer.Option("--thorough", help="Also look for marked parts where the whole shows no mark; slower."),
+    ] = False,
+    engine: Annotated[Engine, typer.Option("--engine", help="Who reads the files.")] = Engine.LOCAL,
+    workers: Annotated[
+        int, typer.Option("--workers", help="With --engine ray: readers; 0 for one per processor.", min=0)
+    ] = 0,
 ) -> int:
     """Everything that can be proved. Exit 0 when at least one file holds evidence, 1 when none does."""
     if report is not None and report.suffix.lower() not in (".html", ".pdf"):
@@ -74,7 +105,8 @@ def verify(
     with _paths(files or [], listed) as paths:
         if not paths:
             raise ConfigurationError("nothing to verify: name files, folders or patterns, or give --list")
-        rows = list(_shown(_rows(paths), shape, len(paths)))
+        with _reading(paths, engine, workers, thorough=thorough) as awaited:
+            rows = list(_shown(_judged(awaited), shape, len(paths)))
     if report is not None:
         _write_report(report, rows)
     if any("error" in row for row in rows):
@@ -83,50 +115,81 @@ def verify(
     return console.FOUND if found else console.NOTHING
 
 
-def _rows(paths: list[tuple[str, Path]]) -> Iterator[Row]:
-    """One row per file, in order. Files are read in their own processes, as many at a time as the settings
-    allow, while this one judges; the first already while the database's modules are still loading."""
-    from service.isolate import RefusedError, start_server
+@contextmanager
+def _reading(
+    paths: list[tuple[str, Place]], engine: Engine, workers: int, *, thorough: bool
+) -> Iterator[Iterator[Awaited]]:
+    """What each file says about itself, in order. On this machine files are read in their own processes, as
+    many at a time as the settings allow; with Ray on many machines."""
+    if engine is Engine.RAY:
+        from service.cluster.reading import read_all
+
+        local = [(name, place) for name, place in paths if isinstance(place, Path)]
+        if thorough or len(local) < len(paths):
+            raise ConfigurationError("--engine ray reads files that every node reaches, and not --thorough")
+        with read_all(console.settings(), local, workers=workers) as readings:
+            yield readings
+        return
+    from service.isolate import start_server
 
     start_server()
     from service.inspection import build_inspector
 
     settings = console.settings()
     with ThreadPoolExecutor(settings.inspect_parallel) as pool:
-        awaited = _ahead(pool, build_inspector(settings), paths, settings.inspect_parallel)
-        first = next(awaited)
-        from provenance import judge
-        from service.wiring import open_services
-
-        services = open_services(settings)
-        for name, reading in chain([first], awaited):
-            try:
-                evidence = reading.result()
-                answer = judge(evidence, services.registry, now=services.clock())
-                yield {"file": name, "sha256": evidence.sha256, **answer.to_json()}
-            except (RefusedError, IsolationError) as error:
-                console.complain(f"{name}: {error}")
-                yield {"file": name, "error": {"reason": error.reason, "message": str(error)}}
+        reader = Reader(build_inspector(settings), settings.upload_max_bytes, thorough)
+        yield _ahead(pool, reader, paths, settings.inspect_parallel)
 
 
-def _ahead(
-    pool: Executor, inspector: Inspector, paths: list[tuple[str, Path]], most: int
-) -> Iterator[tuple[str, Future[Evidence]]]:
+def _judged(awaited: Iterator[Awaited]) -> Iterator[Row]:
+    """One row per file, in order; files are read on while one is judged, the first already while the
+    database's modules are still loading."""
+    first = next(awaited)
+    from provenance import judge
+    from service.isolate import RefusedError
+    from service.wiring import open_services
+
+    services = open_services(console.settings())
+    for name, reading in chain([first], awaited):
+        try:
+            evidence = reading.result()
+            answer = judge(evidence, services.registry, now=services.clock())
+            yield {"file": name, "sha256": evidence.sha256, **answer.to_json()}
+        except (RefusedError, IsolationError) as error:
+            console.complain(f"{name}: {error}")
+            yield {"file": name, "error": {"reason": error.reason, "message": str(error)}}
+
+
+def _ahead(pool: Executor, reader: Reader, paths: list[tuple[str, Place]], most: int) -> Iterator[Awaited]:
     """Every name with the reading of its file, begun up to `most` files before it is asked for."""
     begun: deque[tuple[str, Future[Evidence]]] = deque()
-    for name, path in paths:
-        begun.append((name, pool.submit(_read, inspector, path)))
+    for name, place in paths:
+        begun.append((name, pool.submit(reader.read, place)))
         if len(begun) >= most:
             yield begun.popleft()
     yield from begun
 
 
-def _read(inspector: Inspector, path: Path) -> Evidence:
-    from service.isolate import RefusedError
+@dataclass(frozen=True)
+class Reader:
+    """Reads files in processes of their own; those in buckets, up to `limit` bytes, are fetched first."""
 
-    if not path.is_file():
-        raise RefusedError("not_found", "There is no such file.")
-    return inspector.inspect(path)
+    inspector: Inspector
+    limit: int
+    thorough: bool
+
+    def read(self, place: Place) -> Evidence:
+        """Raises `RefusedError` and `IsolationError`."""
+        from service.isolate import RefusedError
+
+        if isinstance(place, str):
+            from service.remote import fetched
+
+            with fetched(place, limit=self.limit) as path:
+                return self.inspector.inspect(path, thorough=self.thorough)
+        if not place.is_file():
+            raise RefusedError("not_found", "There is no such file.")
+        return self.inspector.inspect(place, thorough=self.thorough)
 
 
 def _shown(rows: Iterator[Row], shape: Format, count: int) -> Iterator[Row]:
@@ -174,6 +237,8 @@ def flat(row: Row) -> Row:
         "ai_source_type": c2pa["ai_source_type"],
         "record": registry.get("id"),
         "revoked_at": registry.get("revoked_at"),
+        "marked_time": (row["coverage"] or {}).get("time"),
+        "marked_area": (row["coverage"] or {}).get("area"),
         "sha256": row["sha256"],
     }
 
@@ -198,7 +263,7 @@ def lines_of(row: Row) -> list[str]:
 
 
 @contextmanager
-def _paths(names: list[str], listed: Path | None) -> Iterator[list[tuple[str, Path]]]:
+def _paths(names: list[str], listed: Path | None) -> Iterator[list[tuple[str, Place]]]:
     """What was asked for, in order, each once: the name to show and the file to read."""
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
         more = _listed(listed) if listed is not None else []
@@ -206,7 +271,9 @@ def _paths(names: list[str], listed: Path | None) -> Iterator[list[tuple[str, Pa
         yield list(dict.fromkeys(found))
 
 
-def _named(name: str, folder: Path) -> list[tuple[str, Path]]:
+def _named(name: str, folder: Path) -> list[tuple[str, Place]]:
+    if "://" in name:
+        return _in_bucket(name)
     if name == STDIN:
         path = folder / "standard-input"
         path.write_bytes(sys.stdin.buffer.read())
@@ -218,6 +285,14 @@ def _named(name: str, folder: Path) -> list[tuple[str, Path]]:
     if has_magic(name) and not path.exists():
         return [(one, Path(one)) for one in sorted(glob(name, recursive=True)) if Path(one).is_file()]
     return [(name, path)]
+
+
+def _in_bucket(name: str) -> list[tuple[str, Place]]:
+    from service.remote import is_remote, listed
+
+    if not is_remote(name):
+        raise ConfigurationError(f"{name}: give a file, or an address in a bucket: s3://BUCKET/PREFIX")
+    return [(one, one) for one in listed(name)]
 
 
 def _listed(path: Path) -> list[str]:

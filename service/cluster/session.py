@@ -12,13 +12,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, EngineError
 from service.settings import Settings
 
 OBJECT_STORE_BYTES = 96 * 2**20
 """Rows and names alone pass through Ray's shared memory; media stay on disk."""
 HEAD_SECONDS = 5
 """A head that does not answer for this long is gone: whoever depends on it ends and is started again."""
+START_TRIES = 3
+"""Ray gives its processes 30 seconds to start, which a machine under load may not keep."""
+
+log = logging.getLogger(__name__)
 
 _ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -38,7 +42,8 @@ def ray_session(settings: Settings, *, slots: int) -> Iterator[Any]:
     """The connected `ray` module. A Ray of our own has `slots` processor slots and every GPU of the machine,
     listens on loopback alone, and ends with the block, its files with it.
 
-    Reports nothing to anybody. Raises `ConfigurationError` where Ray is not installed.
+    Reports nothing to anybody. Raises `ConfigurationError` where Ray is not installed, `EngineError` where it
+    does not start or answer.
     """
     os.environ.update(_ALWAYS)
     with ExitStack() as stack:
@@ -55,8 +60,17 @@ def ray_session(settings: Settings, *, slots: int) -> Iterator[Any]:
                 "_system_config": {"gcs_rpc_server_reconnect_timeout_s": HEAD_SECONDS},
             }
         ray = _ray()
-        ray.init(**where, namespace="assay", logging_level=logging.ERROR)
         stack.callback(ray.shutdown)
+        for tries_left in reversed(range(START_TRIES)):
+            try:
+                ray.init(**where, namespace="assay", logging_level=logging.ERROR)
+                break
+            except Exception as error:  # Ray raises bare exceptions here
+                place = settings.ray_address or "this machine"
+                if not tries_left:
+                    raise EngineError(f"Ray on {place} cannot be used: {str(error).strip()}") from error
+                log.warning("Ray on %s did not start; trying again", place)
+                ray.shutdown()
         yield ray
 
 
