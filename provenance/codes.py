@@ -3,6 +3,7 @@ check."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,3 +116,35 @@ def explain_code(code: str, where: str = "") -> Failure:
         if entry is not None:
             return Failure(".".join(parts), entry[0], entry[1], clean(where))
     return Failure(".".join(parts), "a check failed that this version has no words for", _CODES, clean(where))
+
+
+_GRAVITY: Final = (
+    "assertion.dataHash",
+    "assertion.bmffHash",
+    "assertion.boxesHash",
+    "assertion.collectionHash",
+    "claimSignature.mismatch",
+    "assertion.hashedURI",
+    "claim",
+    "assertion",
+    "manifest",
+    "general",
+    "signingCredential.ocsp.revoked",
+    "ingredient",
+    "signingCredential.invalid",
+    "signingCredential.expired",
+    "signingCredential",
+    "timeStamp",
+    "cawg",
+)
+"""From what says that the file was changed to what says that its signer is not known."""
+
+
+def by_gravity(failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """The gravest first: that nobody knows the signer must not hide that the file was changed."""
+    return tuple(sorted(failures, key=_gravity))
+
+
+def _gravity(failure: Failure) -> int:
+    fitting = (place for place, start in enumerate(_GRAVITY) if f"{failure.code}.".startswith(f"{start}."))
+    return next(fitting, len(_GRAVITY))

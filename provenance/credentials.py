@@ -105,6 +105,7 @@ class C2paReport:
 
     `ai_source_type` is "" or the digital source type with which this manifest, or one of its ingredients,
     states that AI was used. `manifest_sha256` is of the manifest store as the library read it.
+    `own_authority`: intact, and signed under this installation's development authority, which no list knows.
     """
 
     state: C2paState
@@ -121,6 +122,7 @@ class C2paReport:
     statements: tuple[tuple[str, str], ...] = ()
     remote_url: str = ""
     note: str = ""
+    own_authority: bool = False
 
     @property
     def changed_after_signing(self) -> bool:

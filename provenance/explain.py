@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from provenance.comparison import Comparison, Match
 from provenance.credentials import C2paReport, C2paState
 from provenance.labels import Labels
 from provenance.registry import Record
-from provenance.report import Explanation, Facts
+from provenance.report import Coverage, Explanation, Facts, Part
 from watermark import AudioDetection, Band, Detection
+
+_OWN_AUTHORITY: Final = Explanation(
+    "signed under the development authority of this installation",
+    "the key that signed is one of this installation's; it reads valid and not trusted, here and elsewhere, "
+    "because no trust list holds an authority that was made on this machine (to count it as trusted on a "
+    "test machine: ASSAY_TRUST_ROOTS=dev-root.pem)",
+    "anything to others: they need a certificate of an authority on the C2PA list (assay keys csr)",
+)
 
 
 def explain(facts: Facts, *, now: datetime) -> tuple[Explanation, ...]:
@@ -20,14 +29,18 @@ def explain(facts: Facts, *, now: datetime) -> tuple[Explanation, ...]:
 
 
 def _lines(facts: Facts, now: datetime) -> Iterator[Explanation]:
-    yield _mark(facts.evidence.detection, facts.evidence.problem)
+    yield _mark(facts)
     if facts.evidence.sound is not None:
         yield _sound(facts.evidence.sound, facts.evidence.detection)
     if facts.mark_id is not None or facts.record is not None:
         yield _record(facts.record, now)
     if facts.marked is not None:
         yield _picture(facts.comparison)
+    if facts.coverage is not None and facts.parts and not facts.coverage.whole:
+        yield _only_parts(facts, facts.parts, facts.coverage)
     yield _credentials(facts)
+    if facts.evidence.c2pa.own_authority and facts.names_ours:
+        yield _OWN_AUTHORITY
     if facts.mark_id is not None and _contradicts(facts):
         yield Explanation(
             "mark and manifest name different ids",
@@ -45,7 +58,8 @@ def _contradicts(facts: Facts) -> bool:
     return facts.names_ours and bool(stated) and facts.mark_id not in stated
 
 
-def _mark(detection: Detection | None, problem: str) -> Explanation:
+def _mark(facts: Facts) -> Explanation:
+    detection, problem = facts.evidence.detection, facts.evidence.problem
     if detection is None:
         why = f" ({problem})" if problem else ""
         return Explanation(
@@ -58,6 +72,13 @@ def _mark(detection: Detection | None, problem: str) -> Explanation:
             f"mark {detection.media_id.hex} found, chance of an accident at most 10^{detection.log10_p:.0f}",
             "this picture, or one that its mark was copied from, was marked with a key of this service",
             "that this picture was made here: a mark can be carried over, so record and picture are compared",
+        )
+    if facts.parts:
+        part = facts.parts[0].located
+        return Explanation(
+            f"mark {part.media_id.hex} found in a part, chance of an accident at most 10^{part.log10_p:.0f}",
+            "that part, or one that its mark was copied from, was marked with a key of this service",
+            "that it was made here: a mark can be carried over, so record and picture are compared",
         )
     if detection.band is Band.INCONCLUSIVE:
         return Explanation(
@@ -132,6 +153,29 @@ def _picture(comparison: Comparison | None) -> Explanation:
     )
 
 
+def _only_parts(facts: Facts, parts: tuple[Part, ...], coverage: Coverage) -> Explanation:
+    """Compositions: our clip in a longer one, our picture in a larger one, several of ours side by side."""
+    ids = dict.fromkeys(part.located.media_id.hex for part in parts)
+    when = f"{coverage.time:.0%} of its time" if facts.evidence.seconds > 0 else ""
+    where = f"{coverage.area:.0%} of its picture"
+    shown = ", ".join(_where(part, facts) for part in parts)
+    return Explanation(
+        f"the mark is in {' and '.join(filter(None, (when, where)))} only: {shown}",
+        "this part was made here and is put together with something else"
+        if len(ids) == 1
+        else f"parts of {len(ids)} releases of this service are put together here",
+        "where the rest comes from; nothing said of the marked part holds for it",
+    )
+
+
+def _where(part: Part, facts: Facts) -> str:
+    located, box = part.located, part.located.box
+    seconds = f"{located.span.start:.1f} to {located.span.end:.1f} s, " if facts.evidence.seconds > 0 else ""
+    return (
+        f"{seconds}columns {box.left} to {box.right}, rows {box.top} to {box.bottom} ({located.media_id.hex})"
+    )
+
+
 def _credentials(facts: Facts) -> Explanation:
     report = facts.evidence.c2pa
     if facts.genuine:
@@ -186,6 +230,12 @@ def _credentials_of_others(report: C2paReport) -> Explanation:
             f"credentials of {report.signer.organisation or report.signer.common_name}, intact",
             "a signer in the trust list vouches for what the manifest says; the file was not changed since",
             "that the statements are true; only that this signer made them",
+        )
+    if report.own_authority:
+        return Explanation(
+            "credentials intact, of this installation's development authority, in no record of it",
+            "the file was not changed since it was signed with a key of this installation",
+            "that it was released by the service: a release has a record, unless that was deleted",
         )
     if report.state is C2paState.VALID:
         return Explanation(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -137,6 +137,12 @@ class Views:
     def picture(self, index: int) -> Grey:
         """View `index` as uint8 [rows, columns]."""
         return np.frombuffer(self.lumas[index], np.uint8).reshape(self.rows, self.columns)
+
+    def between(self, start_ms: float, end_ms: float) -> Views:
+        """The views that are shown from `start_ms` to `end_ms`."""
+        kept = [index for index, at in enumerate(self.at_ms) if start_ms <= at < end_ms]
+        lumas = tuple(self.lumas[index] for index in kept)
+        return replace(self, at_ms=tuple(self.at_ms[index] for index in kept), lumas=lumas)
 
     def search_hashes(self) -> tuple[bytes, ...]:
         """PDQ hashes of every view in its eight rotations and reflections: what to look for in an index."""

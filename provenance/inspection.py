@@ -24,8 +24,10 @@ from provenance.trust import TrustAnchors
 from watermark import (
     AudioDetection,
     AudioDetector,
+    Band,
     Detection,
     DetectionError,
+    Located,
     Media,
     MediaError,
     MediaLimits,
@@ -33,6 +35,12 @@ from watermark import (
     open_media,
     read_sound,
 )
+
+
+class Locate(Protocol):
+    """What is asked of `watermark.locate`, its rings given."""
+
+    def __call__(self, frames: Iterable[NDArray[np.uint8]], *, fps: float) -> tuple[Located, ...]: ...
 
 
 class MarkDetector(Protocol):
@@ -48,8 +56,11 @@ def inspect_media(
     trust: TrustAnchors,
     limits: MediaLimits,
     listener: AudioDetector | None = None,
+    locate: Locate | None = None,
+    thorough: bool = False,
 ) -> Evidence:
-    """Read marks, credentials, labels and small views of a file; its sound with a `listener`.
+    """Read marks, credentials, labels and small views of a file; its sound with a `listener`; with `locate`,
+    which parts carry marks: where the whole shows one or traces of one, and always when `thorough`.
 
     Raises `ReadError` for a file that is empty, too large or of no known kind, and `watermark.MediaError` for
     a picture or clip that cannot be decoded, unless it carries credentials or sound: those are evidence by
@@ -62,6 +73,7 @@ def inspect_media(
     try:
         media = open_media(path, limits)
         detection, views = _look(media, detector)
+        parts = _parts(media, detection, locate, thorough=thorough)
     except MediaError as error:
         if sound is None and not _carries_credentials(c2pa):
             raise
@@ -80,7 +92,16 @@ def inspect_media(
         "",
         sha256,
         sound,
+        parts,
     )
+
+
+def _parts(
+    media: Media, detection: Detection, locate: Locate | None, *, thorough: bool
+) -> tuple[Located, ...] | None:
+    if locate is None or (detection.band is Band.NONE and not thorough):
+        return None
+    return locate(media.frames(), fps=media.fps)
 
 
 def _admit(path: Path, limits: MediaLimits) -> tuple[str, int, str]:

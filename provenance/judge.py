@@ -11,8 +11,8 @@ from provenance.credentials import C2paReport
 from provenance.evidence import Evidence
 from provenance.explain import explain
 from provenance.registry import Record, Registry
-from provenance.report import Facts, Report, Verdict
-from watermark import MediaId
+from provenance.report import Facts, Part, Report, Verdict
+from watermark import Located, MediaId
 
 _ABOUT_THE_SIGNER: Final = ("signingCredential.", "timeStamp.", "claimSignature.outsideValidity", "cawg.")
 """Failures that leave the binding between manifest and file alone: ours expire, and dev roots are no
@@ -30,7 +30,10 @@ def judge(evidence: Evidence, registry: Registry, *, now: datetime) -> Report:
 def _gather(evidence: Evidence, registry: Registry) -> Facts:
     c2pa, detection = evidence.c2pa, evidence.detection
     heard = evidence.sound.media_id if evidence.sound is not None and evidence.sound.found else None
-    mark_id = detection.media_id if detection is not None and detection.found else heard
+    seen = detection.media_id if detection is not None and detection.found else None
+    parts = _parts(evidence, registry)
+    strongest = next((part.located.media_id for part in parts or ()), None)
+    mark_id = seen or strongest or heard
     marked = registry.by_media_id(mark_id) if mark_id is not None else None
     labelled = registry.by_manifest_label(c2pa.label) if c2pa.label else None
     return Facts(
@@ -38,11 +41,40 @@ def _gather(evidence: Evidence, registry: Registry) -> Facts:
         mark_id=mark_id,
         record=marked or labelled,
         marked=marked,
-        comparison=_compare(evidence, marked),
+        comparison=_best(_compare(evidence, marked), mark_id, parts or ()),
         genuine=labelled is not None and _is_recorded(evidence, labelled),
         labelled=labelled,
         names_ours=labelled is not None or _names_registered(c2pa, registry),
+        parts=parts,
     )
+
+
+def _parts(evidence: Evidence, registry: Registry) -> tuple[Part, ...] | None:
+    if evidence.parts is None:
+        return None
+    return tuple(_part(located, evidence, registry) for located in evidence.parts)
+
+
+def _part(located: Located, evidence: Evidence, registry: Registry) -> Part:
+    """A part is compared with its own record, by what is shown while it lasts."""
+    record = registry.by_media_id(located.media_id)
+    views = evidence.views
+    if record is None or record.fingerprint is None or views is None:
+        return Part(located, record, None)
+    if evidence.seconds > 0:
+        views = views.between(1000 * located.span.start, 1000 * located.span.end)
+    return Part(located, record, compare(record.fingerprint, views, located.geometry))
+
+
+def _best(whole: Comparison | None, mark_id: MediaId | None, parts: tuple[Part, ...]) -> Comparison | None:
+    """Of the whole and of the parts under the same id: a part that is ours is ours, whatever it was cut
+    into."""
+    if whole is not None and whole.match is Match.MATCH:
+        return whole
+    own = [part.comparison for part in parts if part.located.media_id == mark_id]
+    found = [comparison for comparison in own if comparison is not None]
+    matching = [comparison for comparison in found if comparison.match is Match.MATCH]
+    return next(iter(matching + ([whole] if whole is not None else []) + found), None)
 
 
 def _compare(evidence: Evidence, marked: Record | None) -> Comparison | None:

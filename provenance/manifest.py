@@ -87,6 +87,15 @@ class Input:
     mark: MediaId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MarkedSpan:
+    """Milliseconds of a clip that carry the mark of `media_id`."""
+
+    media_id: MediaId
+    start_ms: int
+    end_ms: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFacts:
     """Everything that a manifest of ours states; plain values, no clock, no randomness.
@@ -97,6 +106,8 @@ class ManifestFacts:
 
     `aigc_producer`, the provider's name or social credit code, has the AIGC label of GB 45438-2025 written as
     well, with the media id as number of the work, where `source_type` says that AI took part.
+    `visible_label` are the words that were drawn on the picture. `spans`, where only parts of a clip carry
+    marks, or parts carry marks of other releases, replace the one span of the whole.
 
     Without `parent` the file is stated as created, with `source_type`. With `parent`, the file that it was
     derived from, it is stated as opened, and `source_type` (None: no AI took part) becomes an edit. Raises
@@ -121,6 +132,8 @@ class ManifestFacts:
     sound_binding_alg: str | None = None
     allow_training: bool = False
     aigc_producer: str | None = None
+    visible_label: str | None = None
+    spans: tuple[MarkedSpan, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.title or not self.mime:
@@ -131,6 +144,8 @@ class ManifestFacts:
             raise ManifestError("source_type: a file with no parent was created, and must say how")
         if self.span_ms is not None and self.span_ms <= 0:
             raise ManifestError(f"span_ms: {self.span_ms} is no length; give None for a still picture")
+        if any(not 0 <= span.start_ms < span.end_ms for span in self.spans):
+            raise ManifestError("spans: each starts at 0 or later, and ends after it starts")
         for name, digest in self.digests.items():
             if not _DIGEST.fullmatch(digest):
                 raise ManifestError(f"digests[{name!r}]: expected 'algorithm:digest', never the text itself")
@@ -140,6 +155,11 @@ class ManifestFacts:
         """The marks that the file carries, by their names in soft bindings."""
         extra = self.sound_binding_alg
         return (self.soft_binding_alg,) if extra is None else (self.soft_binding_alg, extra)
+
+    @property
+    def bound_ids(self) -> tuple[MediaId, ...]:
+        """The ids that the soft bindings name, in order."""
+        return tuple(span.media_id for span in self.spans) or (self.media_id,)
 
 
 def manifest_definition(facts: ManifestFacts) -> Json:
@@ -250,9 +270,19 @@ def _agent(agent: Agent) -> Json:
 
 
 def _soft_binding(facts: ManifestFacts, alg: str) -> Json:
-    scope = {} if facts.span_ms is None else {"timespan": {"start": 0, "end": facts.span_ms}}
-    block = {"scope": scope, "value": binding_text(facts.media_id)}
-    return {"alg": alg, "blocks": [block], "pad": ""}
+    whole = {} if facts.span_ms is None else {"timespan": {"start": 0, "end": facts.span_ms}}
+    blocks: list[Json] = [
+        {
+            "scope": {"timespan": {"start": span.start_ms, "end": span.end_ms}},
+            "value": binding_text(span.media_id),
+        }
+        for span in facts.spans
+    ]
+    return {
+        "alg": alg,
+        "blocks": blocks or [{"scope": whole, "value": binding_text(facts.media_id)}],
+        "pad": "",
+    }
 
 
 def _disclosure(model: Model) -> Json:
@@ -274,6 +304,7 @@ def _record(facts: ManifestFacts) -> Json:
         "media_id": facts.media_id.hex,
         "policy": policy,
         "decision": facts.decision_id,
+        "visible_label": facts.visible_label,
         "digests": dict(sorted(facts.digests.items())) or None,
         "input_marks": {f"input{i}": item.mark.hex for i, item in enumerate(facts.inputs) if item.mark}
         or None,

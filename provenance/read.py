@@ -15,7 +15,7 @@ import c2pa
 
 from provenance import sdk
 from provenance.chain import Chain, Chains, any_ends_in, chains_of, ends_in
-from provenance.codes import Failure, explain_code
+from provenance.codes import Failure, by_gravity, explain_code
 from provenance.credentials import C2paReport, C2paState, Signer
 from provenance.errors import ReadError
 from provenance.sniff import sniff
@@ -113,7 +113,8 @@ def _report(reader: c2pa.Reader, trust: TrustAnchors) -> ReadBack:
     label = store.get("active_manifest") or ""
     active = as_map(manifests.get(label))
     manifest = _store_bytes(reader, label)
-    standing = _standing(store, chains_of(manifest, label), trust)
+    chains = chains_of(manifest, label)
+    standing = _standing(store, chains, trust)
     ingredients = tuple(ingredients_of(active, manifests, ingredient_failures(store), MAX_DEPTH))
     actions = tuple(actions_of(active))
     report = C2paReport(
@@ -127,8 +128,9 @@ def _report(reader: c2pa.Reader, trust: TrustAnchors) -> ReadBack:
         bindings=tuple(bindings_of(active)),
         actions=actions,
         ingredients=ingredients,
-        failures=(*_failures(store), *standing.added),
+        failures=by_gravity((*_failures(store), *standing.added)),
         statements=tuple(statements_of(active)),
+        own_authority=standing.state is C2paState.VALID and ends_in(chains.signer, trust.own),
     )
     return ReadBack(report, manifest)
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from provenance.comparison import Comparison
+from provenance.comparison import Comparison, Match
 from provenance.credentials import Action, C2paReport, Ingredient, SoftBinding
 from provenance.evidence import Evidence
 from provenance.registry import Record
-from watermark import AudioDetection, Detection, MediaId
+from watermark import AudioDetection, Detection, Located, MediaId
 
 Json = dict[str, Any]
 
@@ -45,12 +45,27 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the medium that carries a mark: where, the record of its id, and whether it shows the
+    recorded picture."""
+
+    located: Located
+    record: Record | None
+    comparison: Comparison | None
+
+    @property
+    def match(self) -> Match:
+        return Match.NOT_COMPARABLE if self.comparison is None else self.comparison.match
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the verdict rests on.
 
     `marked` is the record of the id in the mark, `labelled` that of the manifest's label, `record` the first
     of them. `genuine`: the file carries its recorded manifest unchanged, and it fits. `names_ours`: the
-    manifest says it is one of ours, by its label or by a registered id.
+    manifest says it is one of ours, by its label or by a registered id. `parts` is None where nobody looked
+    for parts.
     """
 
     evidence: Evidence
@@ -61,6 +76,37 @@ class Facts:
     comparison: Comparison | None
     genuine: bool
     names_ours: bool
+    parts: tuple[Part, ...] | None = None
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """How much of the medium its parts make up; None where nobody looked for parts."""
+        return None if self.parts is None else Coverage.of(self.evidence, self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Shares of a medium's time and of its picture that carry any mark, 0 to 1, to about half a second and a
+    sixteenth."""
+
+    time: float
+    area: float
+
+    @staticmethod
+    def of(evidence: Evidence, parts: tuple[Part, ...]) -> Coverage:
+        spans = sorted((part.located.span.start, part.located.span.end) for part in parts)
+        covered, at = 0.0, 0.0
+        for start, end in spans:
+            covered, at = covered + max(0.0, end - max(at, start)), max(at, end)
+        whole = max(1, evidence.width * evidence.height)
+        area = max((part.located.box.area / whole for part in parts), default=0.0)
+        time = covered / evidence.seconds if evidence.seconds > 0 else float(bool(parts))
+        return Coverage(min(1.0, time), min(1.0, area))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the mark is everywhere, as far as it can be told."""
+        return self.time >= 0.9 and self.area >= 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +144,8 @@ class Report:
             "labels": {"source_type": evidence.labels.source_type, "aigc": dict(evidence.labels.aigc)},
             "registry": _registry(self, viewer),
             "fingerprint": _fingerprint(self.facts.comparison),
+            "parts": None if self.facts.parts is None else [_part(part) for part in self.facts.parts],
+            "coverage": _coverage(self.facts.coverage),
             "explain": [line.to_json() for line in self.explain],
         }
 
@@ -143,6 +191,7 @@ def _c2pa(facts: Facts) -> Json:
         "label": report.label or None,
         "is_ours": facts.genuine,
         "names_ours": facts.names_ours,
+        "own_authority": report.own_authority,
         "signer": _signer(report),
         "generator": report.generator,
         "title": report.title,
@@ -234,3 +283,21 @@ def _fingerprint(comparison: Comparison | None) -> Json | None:
         "compared": comparison.compared,
         "views": comparison.views,
     }
+
+
+def _part(part: Part) -> Json:
+    located, box = part.located, part.located.box
+    return {
+        "start": round(located.span.start, 3),
+        "end": round(located.span.end, 3),
+        "box": {"left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom},
+        "id": located.media_id.hex,
+        "key_id": located.key_id,
+        "log10_p": round(located.log10_p, 2),
+        "recorded": part.record is not None,
+        "match": str(part.match),
+    }
+
+
+def _coverage(coverage: Coverage | None) -> Json | None:
+    return None if coverage is None else {"time": round(coverage.time, 3), "area": round(coverage.area, 3)}

@@ -164,7 +164,7 @@ def _require_as_stated(report: C2paReport, facts: ManifestFacts) -> None:
             "; ".join(f"{failure.code}: {failure.meaning}" for failure in report.failures) or report.note
         )
         raise SigningError(f"{facts.title}: reads back {report.state}: {reasons}")
-    if any(report.bound_ids(alg) != (facts.media_id,) for alg in facts.binding_algs):
+    if any(report.bound_ids(alg) != facts.bound_ids for alg in facts.binding_algs):
         raise SigningError(f"{facts.title}: the manifest does not read back media id {facts.media_id.hex}")
     if not report.label:
         raise SigningError(f"{facts.title}: the manifest reads back without a label")

@@ -20,6 +20,8 @@ def one_line(report: C2paReport) -> str:
     if report.state is C2paState.INVALID:
         return f"Credentials do not hold: {_reasons(report)}.{_inputs(report)}"
     who = "a signer in no trust list"
+    if report.own_authority:
+        who = "the development authority of this installation"
     if report.signer is not None:
         who = report.signer.organisation or report.signer.common_name
     return f"Intact since {who} signed it{_says(report)}.{_inputs(report)}"

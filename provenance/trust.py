@@ -33,6 +33,8 @@ MAX_LIST_BYTES: Final = 4 << 20
 class TrustAnchors:
     """Authorities that may sign claims, time-stamps, and identity assertions (CAWG); DER certificates.
 
+    `own` are roots of this installation's development authority: recognised as such, and never anchors.
+
     One list never vouches for another's signatures. With `TrustAnchors()` nothing is trusted: intact
     manifests read back `valid`.
     """
@@ -40,6 +42,7 @@ class TrustAnchors:
     claim: tuple[bytes, ...] = ()
     tsa: tuple[bytes, ...] = ()
     cawg: tuple[bytes, ...] = ()
+    own: tuple[bytes, ...] = ()
 
     @staticmethod
     def bundled() -> TrustAnchors:
@@ -73,6 +76,10 @@ class TrustAnchors:
     def with_cawg_root(self, pem: bytes) -> TrustAnchors:
         """These anchors and the authorities in `pem` as signers of identity assertions."""
         return replace(self, cawg=_merged(self.cawg, _parse(pem, "CAWG root")))
+
+    def with_own_root(self, pem: bytes) -> TrustAnchors:
+        """These anchors, knowing the authority in `pem` for this installation's development authority."""
+        return replace(self, own=_merged(self.own, _parse(pem, "own root")))
 
     def as_settings(self) -> list[dict[str, str]]:
         """The `trust.anchors` setting of the C2PA library."""

@@ -69,15 +69,21 @@ class _Part:
 
 
 def locate(
-    frames: Iterable[NDArray[np.uint8]], rings: Sequence[KeyRing], *, fps: float = 0.0
+    frames: Iterable[NDArray[np.uint8]],
+    rings: Sequence[KeyRing],
+    *,
+    fps: float = 0.0,
+    examinations: int = MAX_EXAMINED,
 ) -> tuple[Located, ...]:
     """The parts of a picture or clip that carry marks of `rings`, strongest first; at most four ids.
+
+    `examinations`, at most `MAX_EXAMINED`, bounds the work: each may cost a whole search.
 
     `frames` are uint8 [H, W, 3] sRGB of one size, read once; `fps` is 0 for a still. An id that returns, or
     lies in two places, has an entry for each. Raises `DetectionError` for no ring, no frame, or frames of
     more than one size.
     """
-    search = _Search(Detector(rings), read_timeline(frames, fps))
+    search = _Search(Detector(rings), read_timeline(frames, fps), min(examinations, MAX_EXAMINED))
     search.run()
     return tuple(sorted((search.located(part) for part in search.parts), key=lambda part: part.log10_p))
 
@@ -86,6 +92,7 @@ def locate(
 class _Search:
     detector: Detector
     timeline: Timeline
+    most: int = MAX_EXAMINED
     parts: list[_Part] = field(default_factory=list)
     taken: list[MarkKey] = field(default_factory=list)
     examined: int = 0
@@ -93,7 +100,7 @@ class _Search:
     def run(self) -> None:
         whole = (0, len(self.timeline))
         queue: list[tuple[Range, Cells]] = [(whole, _WHOLE)]
-        while queue and self.examined < MAX_EXAMINED:
+        while queue and self.examined < self.most:
             span, window = queue.pop(0)
             part = self._examine(span, window)
             if part is not None:
