@@ -13,7 +13,6 @@ from guard.errors import (
     BackendError,
     ConsentError,
     GuardError,
-    Location,
     PictureError,
     PolicyError,
     PolicyViolation,
@@ -21,6 +20,7 @@ from guard.errors import (
 )
 from guard.faces import FaceBackend, FaceDetection, MtcnnFaces
 from guard.loader import load_policy, parse_policy
+from guard.location import Location
 from guard.model import Outcome, Policy, Rule, Severity, Stage
 from guard.request import GuardRequest, Picture, PictureLimits, Text
 

@@ -14,21 +14,19 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from guard.adapter_facts import AdapterFacts, AdapterRecords
+from guard.asked import asked, digest_lists, guessed_lists, hash_lists, lists_by_role, only_lists, used_lists
 from guard.consent import ConsentVerifier
 from guard.decision import Decision, Evidence, Finding, NearMiss
 from guard.errors import BackendError, PolicyViolation
 from guard.faces import FaceBackend
 from guard.guesses import FamilyNames, Guess
-from guard.hashes import HashIndex, KnownPictures
+from guard.hashes import KnownPictures
 from guard.ideas import IdeaBackend, LazyIdeas, embedded_ideas
-from guard.loader import conditions_of
 from guard.model import (
     POINTS,
     Certainty,
-    EntryList,
     Face,
     Idea,
-    Mentions,
     Mode,
     Policy,
     ProtectedFace,
@@ -36,9 +34,6 @@ from guard.model import (
     Rule,
     Shows,
     Stage,
-    TextCondition,
-    leaves,
-    list_of,
 )
 from guard.names import Gazetteer, Match
 from guard.output import longest_run
@@ -92,17 +87,17 @@ class Guard:
         self._token_bytes = token_bytes
         self._handle_key = handle_key
         self._record = record
-        self._ideas = ideas or (embedded_ideas() if Idea in _asked(policy) else None)
-        self._hashes = _hash_lists(policy)
+        self._ideas = ideas or (embedded_ideas() if Idea in asked(policy) else None)
+        self._hashes = hash_lists(policy)
         self._people = people
         self._adapters = adapters
         self._classes = classes
-        self._gazetteer = Gazetteer(_used_lists(policy, "people", "words"))
-        self._patterns = PatternSet(_used_lists(policy, "patterns"))
-        self._guesses = FamilyNames(_guessed_lists(policy))
-        self._digests = _digest_lists(policy)
-        self._by_role = _lists_by_role(policy)
-        self._lists_of = {rule.id: _only_lists(rule) for rule in policy.rules}
+        self._gazetteer = Gazetteer(used_lists(policy, "people", "words"))
+        self._patterns = PatternSet(used_lists(policy, "patterns"))
+        self._guesses = FamilyNames(guessed_lists(policy))
+        self._digests = digest_lists(policy)
+        self._by_role = lists_by_role(policy)
+        self._lists_of = {rule.id: only_lists(rule) for rule in policy.rules}
 
     def with_backends(self, faces: FaceBackend | None, consents: ConsentVerifier | None) -> Guard:
         """Returns a guard with the same compiled policy and other backends."""
@@ -164,14 +159,14 @@ class Guard:
         }
 
     def _needed_backends(self) -> list[tuple[str, object]]:
-        asked = _asked(self.policy)
+        kinds = asked(self.policy)
         backends = {
             Face: ("faces", self._faces),
             Idea: ("ideas", self._ideas),
             ProtectedFace: ("people", self._people),
             Shows: ("pictures", self._classes),
         }
-        return [pair for kind, pair in backends.items() if kind in asked]
+        return [pair for kind, pair in backends.items() if kind in kinds]
 
     def enforce(self, request: GuardRequest) -> Decision:
         """Returns the decision of `evaluate` where it allows; raises `PolicyViolation` otherwise."""
@@ -304,62 +299,6 @@ class Guard:
             return ""
         message = b"\0".join(f"{text.role}\0{text.value}".encode("utf-8", "surrogatepass") for text in texts)
         return hmac.new(self._handle_key, message, hashlib.sha256).hexdigest()
-
-
-def _asked(policy: Policy) -> frozenset[type]:
-    """Returns the kinds of conditions of the rules that are not off."""
-    active = (rule for rule in policy.rules if rule.mode is not Mode.OFF)
-    return frozenset(
-        type(leaf) for rule in active for part in (rule.when, *rule.unless) for leaf in leaves(part)
-    )
-
-
-def _used_lists(policy: Policy, *kinds: str) -> list[EntryList]:
-    active = [rule for rule in policy.rules if rule.mode is not Mode.OFF]
-    names = {list_of(condition) for condition in conditions_of(active)}
-    return [policy.lists[name] for name in sorted(names) if policy.lists[name].kind in kinds]
-
-
-def _only_lists(rule: Rule) -> frozenset[str] | None:
-    """Returns the lists that a rule looks for, or None where it also looks at something else."""
-    found = list(leaves(rule.when))
-    if not all(isinstance(leaf, TextCondition) for leaf in found):
-        return None
-    return frozenset(list_of(leaf) for leaf in found if isinstance(leaf, TextCondition))
-
-
-def _guessed_lists(policy: Policy) -> list[EntryList]:
-    """Returns the lists of people of which some rule takes guesses."""
-    active = [rule for rule in policy.rules if rule.mode is not Mode.OFF]
-    names = {
-        leaf.mentions
-        for leaf in conditions_of(active)
-        if isinstance(leaf, Mentions) and leaf.certainty is Certainty.POSSIBLE
-    }
-    return [policy.lists[name] for name in sorted(names)]
-
-
-def _lists_by_role(policy: Policy) -> frozenset[str]:
-    """Returns the lists of which some rule asks what the names are there for."""
-    return frozenset(
-        leaf.mentions for leaf in conditions_of(policy.rules) if isinstance(leaf, Mentions) and leaf.role
-    )
-
-
-def _digest_lists(policy: Policy) -> dict[str, frozenset[str]]:
-    return {
-        entries.name: frozenset(entry.names[0] for entry in entries.entries)
-        for entries in policy.lists.values()
-        if entries.kind == "digests"
-    }
-
-
-def _hash_lists(policy: Policy) -> dict[str, KnownPictures]:
-    return {
-        entries.name: HashIndex(entry.names[0] for entry in entries.entries)
-        for entries in policy.lists.values()
-        if entries.kind == "hashes"
-    }
 
 
 def firing(rule: Rule, request: GuardRequest, facts: Facts) -> Iterator[View]:

@@ -6,20 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from guard.location import Location
+
 if TYPE_CHECKING:
     from guard.decision import Decision
-
-
-@dataclass(frozen=True, order=True, slots=True)
-class Location:
-    """A place in a text file. `line` and `column` count from 1, as editors do."""
-
-    path: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True, order=True, slots=True)

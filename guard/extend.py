@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from guard import source as tree
-from guard.errors import Location, PolicyError
+from guard.errors import PolicyError
 from guard.language import ListOverride, PolicyDraft, RuleOverride
+from guard.location import Location
 from guard.model import CaseTest, Entry, EntryList, Policy, Rule, RuleTest
 from guard.schema import Report, suggest
 from guard.sources import PolicyFiles

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import OSA
 
+from guard.keys import slots
+
 MIN_LETTERS_ONE_EDIT = 7  # letters of a name; shorter ones turn into other words too easily
 MIN_LETTERS_TWO_EDITS = 10
 _MIN_ANCHOR_LETTERS = (0, 5, MIN_LETTERS_TWO_EDITS)  # of two neighbouring words, by errors in them
@@ -26,7 +28,11 @@ _MAX_WORD_LETTERS = 24  # longer words are not indexed; the longest surname in u
 _HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
 _CACHED_WORDS = 1 << 15  # prompts repeat their words
 
-Candidates = tuple[tuple[int, int], ...]  # (word id, distance)
+_MAX_PAIRS = 1 << 18  # candidates of neighbouring words looked up at once, some 20 MB
+_FILTER_BITS = 22  # of the pairs of all names
+
+Candidates = tuple[NDArray[np.int64], NDArray[np.int64]]  # word ids, distances
+_NONE: Candidates = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,10 @@ class FuzzyIndex:
             keys[row] = self._key(words[anchor : anchor + 2])
         order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[order], order.astype(np.uint32)
+        self._members = np.zeros(1 << _FILTER_BITS, np.bool_)  # what is not in it needs no binary search
+        self._members[slots(self._keys, _FILTER_BITS)] = True
         self._words = list(self._ids)
-        self._lengths = list(map(len, self._words))
+        self._lengths = np.fromiter(map(len, self._words), np.int64, len(self._words))
         self._deletes, self._delete_ids = _delete_index(self._words)
         self._candidates = lru_cache(maxsize=_CACHED_WORDS)(self._find_candidates)
 
@@ -66,34 +74,45 @@ class FuzzyIndex:
         """Yields names that `words` contain with at least one error; words in `common` are taken as meant."""
         if not self._names:
             return
-        keys: list[int] = []
-        places: list[tuple[int, int]] = []  # word, and -1 where the name would stand the other way round
-        near, lengths = [self._near(word, common) for word in words], self._lengths
-        for i, left in enumerate(near):
-            for a, d in left:
-                if d:
-                    keys.append((a + 1) << 32)
-                    places.append((i, 1))
-                for b, e in near[i + 1] if i + 1 < len(near) else ():
-                    edits = d + e
-                    if edits > 2 or lengths[a] + lengths[b] < _MIN_ANCHOR_LETTERS[edits]:
-                        continue
-                    keys.append((a + 1) << 32 | (b + 1))
-                    places.append((i, 1))
-                    if edits:
-                        keys.append((b + 1) << 32 | (a + 1))
-                        places.append((i, -1))
-        if keys:
-            yield from self._confirm(keys, places, words, common)
+        near = [self._near(word, common) for word in words]
+        for begin, end in _portions([len(ids) for ids, _ in near]):
+            yield from self._search(near[begin:end], begin, words, common)
+
+    def _search(
+        self, near: Sequence[Candidates], begin: int, words: Sequence[str], common: frozenset[str]
+    ) -> Iterator[FuzzyHit]:
+        """Looks up the candidates of single words, and of each with those of the next, in both orders."""
+        counts = np.array([len(ids) for ids, _ in near], np.int64)
+        if not counts.any():
+            return
+        ids, edits = np.concatenate([i for i, _ in near]), np.concatenate([d for _, d in near])
+        place = np.repeat(np.arange(len(near)), counts)
+        left, right = _neighbours(counts, place)
+        both = edits[left] + edits[right]
+        least = np.array(_MIN_ANCHOR_LETTERS)[np.minimum(both, 2)]
+        good = (both <= 2) & (self._lengths[ids[left]] + self._lengths[ids[right]] >= least)
+        left, right = left[good], right[good]
+        turned = both[good] > 0  # names in their own spelling are found elsewhere, in any order
+        single = edits.nonzero()[0]
+        one, two = (ids + 1).astype(np.uint64) << np.uint64(32), (ids + 1).astype(np.uint64)
+        keys = [one[single], one[left] | two[right], one[right[turned]] | two[left[turned]]]
+        wanted = np.concatenate(keys)
+        at = np.concatenate([place[single], place[left], place[left[turned]]]) + begin
+        steps = np.repeat([1, 1, -1], list(map(len, keys)))
+        likely = self._members[slots(wanted, _FILTER_BITS)]
+        if likely.any():
+            yield from self._confirm(wanted[likely], at[likely], steps[likely], words, common)
 
     def _near(self, word: str, common: frozenset[str]) -> Candidates:
-        if word in common:
-            return ((self._ids[word], 0),) if word in self._ids else ()
-        return self._candidates(word)
+        return self._itself(word) if word in common else self._candidates(word)
+
+    def _itself(self, word: str) -> Candidates:
+        number = self._ids.get(word)
+        return _NONE if number is None else (np.array([number]), np.array([0]))
 
     def _find_candidates(self, word: str) -> Candidates:
         if not _MIN_WORD_LETTERS - 1 <= len(word) <= _MAX_WORD_LETTERS + 2:
-            return ((self._ids[word], 0),) if word in self._ids else ()
+            return self._itself(word)
         hashes = np.array(sorted(_delete_hashes(word)), np.uint64)
         low = np.searchsorted(self._deletes, hashes, "left")
         high = np.searchsorted(self._deletes, hashes, "right")
@@ -101,28 +120,51 @@ class FuzzyIndex:
         if word in self._ids:
             found.add(self._ids[word])
         measured = ((n, OSA.distance(word, self._words[n], score_cutoff=2)) for n in found)
-        return tuple((n, d) for n, d in measured if d <= _allowed_in_word(self._words[n]))
+        close = [(n, d) for n, d in measured if d <= _allowed_in_word(self._words[n])]
+        return (np.array([n for n, _ in close]), np.array([d for _, d in close])) if close else _NONE
 
     def _confirm(
-        self, keys: list[int], places: list[tuple[int, int]], words: Sequence[str], common: frozenset[str]
+        self,
+        wanted: NDArray[np.uint64],
+        at: NDArray[np.int64],
+        steps: NDArray[np.int64],
+        words: Sequence[str],
+        common: frozenset[str],
     ) -> Iterator[FuzzyHit]:
-        """Yields the names whose anchors are `keys`; of the other way round, those of two words."""
-        wanted = np.array(keys, np.uint64)
-        low = self._keys.searchsorted(wanted)
-        found = self._keys[np.minimum(low, len(self._keys) - 1)] == wanted
-        for hit in found.nonzero()[0].tolist():
-            at, step = places[hit]
-            row = int(low[hit])
-            while row < len(self._keys) and self._keys[row] == wanted[hit]:
-                number = int(self._rows[row])
+        """Yields the names whose anchors are `wanted`; of the other way round, those of two words."""
+        low, high = self._keys.searchsorted(wanted), self._keys.searchsorted(wanted, "right")
+        for hit in (low < high).nonzero()[0].tolist():
+            step = int(steps[hit])
+            for number in self._rows[low[hit] : high[hit]].tolist():
                 code, name = self._names[number]
-                row += 1
                 if step < 0 and len(name) != 2:
                     continue
-                first = at - int(self._anchor[number])
+                first = int(at[hit]) - int(self._anchor[number])
                 distance = _distance(words, first, name[::step], common)
                 if distance:
                     yield FuzzyHit(code, first, first + len(name), distance)
+
+
+def _portions(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yields ranges of words that overlap by one, with about `_MAX_PAIRS` pairs of candidates at most."""
+    begin = pairs = 0
+    for i in range(len(counts) - 1):
+        pairs += counts[i] * counts[i + 1]
+        if pairs > _MAX_PAIRS:
+            yield begin, i + 2
+            begin, pairs = i + 1, 0
+    yield begin, len(counts)
+
+
+def _neighbours(
+    counts: NDArray[np.int64], place: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns all pairs of a candidate of one word and one of the next; `counts` are candidates by word."""
+    starts = np.cumsum(counts) - counts
+    following = np.append(counts[1:], 0)[place]
+    left = np.repeat(np.arange(len(place)), following)
+    rank = np.arange(len(left)) - np.repeat(np.cumsum(following) - following, following)
+    return left, np.append(starts[1:], 0)[place][left] + rank
 
 
 def _letters(words: tuple[str, ...]) -> int:

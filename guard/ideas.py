@@ -1,17 +1,18 @@
 """What a text is about, as numbers: the interface of `idea` conditions, and the embedded default behind it.
 
-The default is a linear classifier over hashed words, pairs of words and runs of 3 to 5 letters (Weinberger et
-al. 2009; Joulin et al. 2017) of the text as `guard.views` reads it, so that disguises fall away first. Its
-weights and its operating points are in one safetensors file, made by `bench.guard.train_ideas`.
+The default is a pair of linear models over hashed words, pairs of words and runs of 3 to 5 letters
+(Weinberger et al. 2009; Joulin et al. 2017) of the text as `guard.views` reads it, so that disguises fall
+away first: one says whether a text is risky at all, one which ideas it is about. Weights and operating points
+are in one safetensors file, made by `bench.guard.train_ideas`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Protocol
@@ -35,14 +36,15 @@ IDEAS: Mapping[str, str] = {
     "illegal": "drugs, weapons, theft and other crime",
     "shocking": "disturbing, disgusting pictures",
 }
-BUCKET_BITS = 17  # 131,072 rows; two features share a row about once in 300 per text
-FORMAT = "assay ideas 1"
+BUCKET_BITS = 18  # 262,144 rows; two features share a row about once in 600 per text
+FORMAT = "assay ideas 2"
 _GRAMS = (3, 4, 5)  # letters, spaces between words included
 _SALTS = np.array([0x9E37, 0x79B9, 0x7F4A, 0x1C69], np.uint64)  # words, pairs, runs of letters, words
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _NOTHING = -100.0  # log-odds of a text without words
-_WINDOW = 10  # words; a long prompt is also judged in pieces of so many, overlapping by half
+_WINDOW = 24  # words; a long prompt is also judged in pieces of so many, overlapping by half
 _MAX_WORDS = 2000  # of a text; a text encoder reads a few hundred
+_CACHED = 64  # texts whose scores are kept
 _MAX_FILE_BYTES = 8 * 2**20
 
 
@@ -86,26 +88,34 @@ class LazyIdeas:
 
 @dataclass(frozen=True)
 class HashedIdeas:
-    """The embedded classifier: `weights` float32 [2**BUCKET_BITS, ideas], `bias` float32 [ideas].
+    """The embedded classifier: `weights` float32 [2**BUCKET_BITS, 1 + ideas], `bias` float32 [1 + ideas].
 
-    `points` has the score from which an idea counts, by idea and certainty.
+    Column 0 is the log-odds of a text being risky at all, the others say about what. `points` has the score
+    from which an idea counts, by certainty.
     """
 
     model_id: str
     names: tuple[str, ...]
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
-    points: Mapping[str, Mapping[Certainty, float]]
+    points: Mapping[Certainty, float]
+    scores: Callable[[str], NDArray[np.float32]] = field(init=False, repr=False, compare=False)
 
     @property
     def ideas(self) -> frozenset[str]:
         """The ideas that the weights were trained for."""
         return frozenset(self.names)
 
-    def scores(self, text: str) -> NDArray[np.float32]:
-        """Returns the log-odds of each idea, in the order of `names`; takes time linear in the text.
+    def __post_init__(self) -> None:
+        # The rules of a policy ask for the ideas of one text one by one.
+        object.__setattr__(self, "scores", lru_cache(maxsize=_CACHED)(self._scores))
 
-        They are the largest over the whole text and windows of it, so that a long prompt hides nothing.
+    def _scores(self, text: str) -> NDArray[np.float32]:
+        """Returns the score of each idea, in the order of `names`; takes time linear in the text.
+
+        The likeliest idea of a text has the log-odds of the text being risky at all, another one less by how
+        much less likely it is (as log-odds). They are the largest over the whole text and windows of it, so
+        that a long prompt hides nothing.
         """
         found = [self._score(piece) for piece in pieces(read(text))]
         if not found:
@@ -114,13 +124,14 @@ class HashedIdeas:
 
     def _score(self, words: Sequence[str]) -> NDArray[np.float32]:
         rows = features(words)
-        return np.asarray(self.weights[rows].sum(0) / np.sqrt(len(rows)) + self.bias, np.float32)
+        sums = self.weights[rows].sum(0) / np.sqrt(len(rows)) + self.bias
+        return np.asarray(sums[0] + sums[1:] - sums[1:].max(), np.float32)
 
     def holds(self, text: str, idea: str, certainty: Certainty) -> bool:
         """True where the score reaches the operating point. Raises `BackendError` for an unknown idea."""
         if idea not in self.names:
             raise BackendError(f"{self.model_id} knows no idea {idea!r}; it knows {', '.join(self.names)}")
-        return float(self.scores(text)[self.names.index(idea)]) >= self.points[idea][certainty]
+        return float(self.scores(text)[self.names.index(idea)]) >= self.points[certainty]
 
 
 def pieces(reading: Reading) -> list[list[str]]:
@@ -181,10 +192,10 @@ def _checked(
     if metadata.get("format") != FORMAT:
         raise ValueError(f"its format is {metadata.get('format')!r}, and {FORMAT!r} is needed")
     names = tuple(json.loads(metadata["ideas"]))
-    if weights.shape != (1 << BUCKET_BITS, len(names)) or bias.shape != (len(names),):
+    if weights.shape != (1 << BUCKET_BITS, 1 + len(names)) or bias.shape != (1 + len(names),):
         raise ValueError(f"its weights have the shape {weights.shape}")
     written = json.loads(metadata["points"])
-    points = {name: {word: float(written[name][word.value]) for word in Certainty} for name in names}
+    points = {word: float(written[word.value]) for word in Certainty}
     return HashedIdeas(
         f"assay/ideas@{digest[:12]}", names, weights.astype(np.float32), bias.astype(np.float32), points
     )

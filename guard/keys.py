@@ -20,7 +20,8 @@ _PREFIX_LETTERS = 5  # most tokens begin like no name, and are not looked at fur
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
-_FILTER_BITS = 21
+_FILTER_BITS = 21  # of prefixes
+_MEMBER_BITS = 23  # of whole keys; with a million keys, one piece of eight is looked up for nothing
 _CHUNK = 1 << 13  # keys hashed at once while building, a few megabytes
 
 Hashes = NDArray[np.uint64]
@@ -48,15 +49,25 @@ class KeyIndex:
         self._hashes, self._codes = unsorted[order], np.concatenate(numbers)[order]
         self._max_letters = max(lengths)
         self._prefixes = np.zeros(1 << _FILTER_BITS, np.bool_)
-        self._prefixes[_slots(np.concatenate(prefixes))] = True
+        self._prefixes[slots(np.concatenate(prefixes), _FILTER_BITS)] = True
+        self._members = np.zeros(1 << _MEMBER_BITS, np.bool_)  # what is not in it needs no binary search
+        self._members[slots(self._hashes, _MEMBER_BITS)] = True
 
     def __len__(self) -> int:
         return len(self._codes)
 
-    def find(self, letters: str, starts: bytearray, ends: bytearray) -> Iterator[tuple[int, int]]:
-        """Yields (number of the last letter, code) of keys that may be in `letters`.
+    def find(
+        self,
+        letters: str,
+        starts: bytearray,
+        ends: bytearray,
+        left_out: NDArray[np.int64] | None = None,
+    ) -> Iterator[tuple[int, int, int]]:
+        """Yields (first letter, last letter, code) of keys that may be in `letters`.
 
-        A piece begins where `starts` is 1 and ends where `ends` is 1; both have one byte per letter.
+        A piece begins where `starts` is 1 and ends where `ends` is 1; both have one byte per letter. With
+        `left_out`, how many letters were left out before each letter and before the end, only pieces are
+        looked up in which letters are left out.
         """
         if not len(self._codes) or not letters:
             return
@@ -70,25 +81,26 @@ class KeyIndex:
         first = np.repeat(begins, counts)
         offset = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
         last = lasts[np.repeat(low, counts) + offset]
+        if left_out is not None:
+            changed = left_out[last + 1] > left_out[first]
+            first, last = first[changed], last[changed]
         hashes = text.hashes(first, last + 1)
-        places = self._hashes.searchsorted(hashes)
-        hits = (self._hashes[np.minimum(places, len(self._hashes) - 1)] == hashes).nonzero()[0]
-        for hit in hits.tolist():
-            yield from self._codes_at(int(places[hit]), int(last[hit]))
-
-    def _codes_at(self, place: int, last: int) -> Iterator[tuple[int, int]]:
-        wanted = self._hashes[place]
-        while place < len(self._hashes) and self._hashes[place] == wanted:
-            yield last, int(self._codes[place])
-            place += 1
+        likely = self._members[slots(hashes, _MEMBER_BITS)].nonzero()[0]
+        hashes = hashes[likely]
+        low, high = self._hashes.searchsorted(hashes), self._hashes.searchsorted(hashes, "right")
+        for hit in (low < high).nonzero()[0].tolist():
+            piece = likely[hit]
+            for code in self._codes[low[hit] : high[hit]].tolist():
+                yield int(first[piece]), int(last[piece]), code
 
     def _promising(self, text: PieceHashes, begins: NDArray[np.int64], letters: int) -> NDArray[np.bool_]:
         ends = np.minimum(begins + _PREFIX_LETTERS, letters)
-        return np.asarray(self._prefixes[_slots(text.hashes(begins, ends))])
+        return np.asarray(self._prefixes[slots(text.hashes(begins, ends), _FILTER_BITS)])
 
 
-def _slots(hashes: Hashes) -> NDArray[np.int64]:
-    return np.asarray((hashes * _MIX) >> np.uint64(64 - _FILTER_BITS), np.int64)
+def slots(hashes: Hashes, bits: int) -> NDArray[np.int64]:
+    """Returns places in a table of 2**`bits` rows, the same for equal hashes."""
+    return np.asarray((hashes * _MIX) >> np.uint64(64 - bits), np.int64)
 
 
 class PieceHashes:

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from guard.ambiguity import ambiguous_entries
-from guard.errors import Location
 from guard.loader import conditions_of
+from guard.location import Location
 from guard.model import (
     AllOf,
     AttackTest,

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-from guard.errors import Location, Problem
+from guard.errors import Problem
 from guard.language import MAX_ITEM_CHARACTERS, ListDraft
+from guard.location import Location
 from guard.model import Entry, EntryList
 from guard.patterns import pattern_fault
 from guard.schema import Report

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from guard import source as tree
 from guard.consistency import check_policy
-from guard.errors import Location, PolicyError, Problem
+from guard.errors import PolicyError, Problem
 from guard.extend import Bases, merge
 from guard.language import LIST_KINDS, POLICY, PolicyDraft
 from guard.lists import ListReader
+from guard.location import Location
 from guard.model import Policy, Rule, Stage, TextCondition, leaves
 from guard.schema import FAILED, Report, suggest
 from guard.sources import PolicyFiles, shipped_folder

@@ -18,7 +18,10 @@ from functools import cache
 from importlib.resources import files
 
 import ahocorasick
+import numpy as np
+from numpy.typing import NDArray
 
+from guard.confirm import collapsed, last_of_run, parting_of, readings_of, same_letters
 from guard.fuzzy import FuzzyIndex
 from guard.keys import MAX_KEY_LETTERS, KeyIndex
 from guard.model import Certainty, EntryList
@@ -31,12 +34,9 @@ from guard.views import (
     collapse,
     hidden_text,
     read,
-    same_letter,
     to_classes,
 )
 
-MIN_REJOINED_LETTERS = 7  # letters of an entry whose words may be parted or joined at will
-MIN_SPACED_LETTERS = 3  # letters of an entry written l e t t e r by letter
 _MAX_ORDERED_WORDS = 6  # words of a name that is tried in other orders
 _SUFFIXES = frozenset({"jr", "sr"})
 _WORD = re.compile(r"\S+")
@@ -101,6 +101,7 @@ class Gazetteer:
         self._open: set[int] = set()  # names that any ending may follow
         self._same_key: dict[int, list[int]] = {}
         self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+        self._length: dict[int, int] = {}  # of the keys in it, by the code that it has
         self._forms: dict[str, _Form] = {}  # of the words of people's names, while building
         self._keys = KeyIndex(key for entries in lists for key in self._add_list(entries))
         self._forms = {}
@@ -138,13 +139,14 @@ class Gazetteer:
         form = self._forms.get(word)
         if form is None:
             classes = to_classes(word)
-            form = self._forms[word] = _Form(word, classes, _collapsed(classes))
+            form = self._forms[word] = _Form(word, classes, collapsed(classes))
         return form
 
     def _add_key(self, key: str, code: int) -> None:
         first = self._automaton.get(key, -1)
         if first < 0:
             self._automaton.add_word(key, code)
+            self._length[code] = len(key)
         else:
             self._same_key.setdefault(first, []).append(code)
 
@@ -168,47 +170,54 @@ class Gazetteer:
 
     def _whole(self, reading: Reading) -> list[Match]:
         """Returns the entries written with all their letters, each as often as it should be or more."""
-        found = list(self._exact(reading, reading))
+        found = list(self._exact(reading, reading, None))
         if once := collapse(reading):
-            found += self._exact(once, reading)
+            # A piece in which no letter was left out is the same in both, and found already.
+            left_out = np.array([*once.offsets, len(reading.letters)]) - np.arange(len(once.offsets) + 1)
+            found += self._exact(once, reading, left_out)
         return found
 
-    def _exact(self, view: Reading, reading: Reading) -> Iterator[Match]:
-        for last, code in self._candidates(view):
-            match = self._confirm(code, last, view, reading)
+    def _exact(self, view: Reading, reading: Reading, left_out: NDArray[np.int64] | None) -> Iterator[Match]:
+        for first, last, code in self._candidates(view, left_out):
+            match = self._confirm(code, first, last, view, reading)
             if match:
                 yield match
 
-    def _candidates(self, view: Reading) -> Iterator[tuple[int, int]]:
+    def _candidates(
+        self, view: Reading, left_out: NDArray[np.int64] | None
+    ) -> Iterator[tuple[int, int, int]]:
         if not view.letters:
             return
-        yield from self._keys.find(view.classes, view.starts, view.ends)
-        if len(self._automaton):
-            for last, first_code in self._automaton.iter(view.classes):
+        yield from self._keys.find(view.classes, view.starts, view.ends, left_out)
+        if not len(self._automaton):
+            return
+        for last, first_code in self._automaton.iter(view.classes):
+            first = last - self._length[first_code] + 1
+            if view.starts[first] and (left_out is None or left_out[last + 1] > left_out[first]):
                 for code in (first_code, *self._same_key.get(first_code, ())):
-                    yield last, code
+                    yield first, last, code
 
-    def _confirm(self, code: int, last: int, view: Reading, reading: Reading) -> Match | None:
-        """Returns the match of a code that ends at letter `last` of `view`, or None where it is chance."""
+    def _confirm(self, code: int, first: int, last: int, view: Reading, reading: Reading) -> Match | None:
+        """Returns the match of a code between two letters of `view`, or None where it is chance."""
         number, rotation = code >> _NAME_SHIFT, (code >> _ROTATION_SHIFT) & 7
-        words = self._names[number]
-        words = words[rotation:] + words[:rotation]
-        length = sum(len(_collapsed(to_classes(w))) if code & 1 else len(w) for w in words)
-        first = last - length + 1
-        repeated = view is not reading
-        if first < 0 or not view.starts[first]:
-            return None
         if not view.ends[last] and number not in self._open:
             return None
-        begin, end = (view.offsets[first], _last_of_run(view, last, reading)) if repeated else (first, last)
-        if not _same_letters(reading, begin, end, "".join(words), repeated):
+        words = self._names[number]
+        words = words[rotation:] + words[:rotation]
+        repeated = view is not reading
+        begin, end = (view.offsets[first], last_of_run(view, last, reading)) if repeated else (first, last)
+        if not same_letters(reading, begin, end, "".join(words), repeated):
             return None
-        parting = _parting(
-            view, first, last, [len(_collapsed(to_classes(w))) if code & 1 else len(w) for w in words]
+        parting = parting_of(
+            view,
+            first,
+            last,
+            [len(collapsed(to_classes(w))) if code & 1 else len(w) for w in words],
+            common_words(),
         )
         if parting is None:
             return None
-        names = _views(reading, begin, end, words)
+        names = readings_of(reading, begin, end, words)
         names += ["repeated letters"] * repeated + [parting] * bool(parting)
         names += ["order of names"] * bool(rotation)
         sure = not (repeated or parting or "digits for letters" in names)
@@ -241,7 +250,7 @@ class Gazetteer:
     def _hidden(self, text: str, hidden: str) -> Iterator[Match]:
         first = next(i for i, c in enumerate(text) if "\U000e0020" <= c <= "\U000e007e")
         last = max(i for i, c in enumerate(text) if "\U000e0020" <= c <= "\U000e007e")
-        for match in self._exact(reading := read(hidden), reading):
+        for match in self._exact(reading := read(hidden), reading, None):
             owner = _Owner(match.list, match.entry, match.kind)
             yield _match(owner, (first, last + 1), ["invisible text"], Certainty.LIKELY)
 
@@ -275,67 +284,6 @@ def _keys(number: int, forms: Sequence[_Form], people: bool) -> Iterator[tuple[s
         yield "".join(keys[rotation:] + keys[:rotation]), code
         if once != keys:
             yield "".join(once[rotation:] + once[:rotation]), code | 1
-
-
-def _collapsed(word: str) -> str:
-    return _RUN.sub(r"\1", word) if _RUN.search(word) else word
-
-
-_RUN = re.compile(r"(.)\1+")
-
-
-def _last_of_run(view: Reading, last: int, reading: Reading) -> int:
-    """Returns the last letter in `reading` that the collapsed letter `last` stands for."""
-    return view.offsets[last + 1] - 1 if last + 1 < len(view.offsets) else len(reading.letters) - 1
-
-
-def _same_letters(reading: Reading, begin: int, end: int, wanted: str, repeated: bool) -> bool:
-    """True where the letters of a reading spell `wanted`; `repeated`: each as often as wished, or more."""
-    at = 0
-    for i in range(begin, end + 1):
-        if at < len(wanted) and same_letter(reading.letters[i], reading.doubtful[i], wanted[at]):
-            at += 1
-        elif not (repeated and i > begin and reading.classes[i] == reading.classes[i - 1]):
-            return False
-    return at == len(wanted)
-
-
-def _parting(view: Reading, first: int, last: int, lengths: list[int]) -> str | None:
-    """Returns how the tokens differ from the entry's words: "" not at all, None too much to be meant."""
-    tokens = view.tokens[bisect_left(view.tokens, (first,)) : bisect_left(view.tokens, (last + 1,))]
-    seen = [min(end, last + 1) - begin for begin, end in tokens]
-    if seen == lengths:
-        return ""
-    letters = sum(lengths)
-    if max(seen) == 1 and view.letters[first].isascii():
-        return "spaced out" if letters >= MIN_SPACED_LETTERS else None
-    if not view.letters[first].isascii():
-        return "spaced out"
-    common = common_words()
-    everyday = all(view.letters[begin:end] in common for begin, end in tokens)
-    if letters < MIN_REJOINED_LETTERS or everyday:
-        return None
-    return "joined" if len(seen) < len(lengths) else "parted"
-
-
-def _views(reading: Reading, begin: int, end: int, words: Sequence[str]) -> list[str]:
-    """Returns the readings that were needed to see the letters of a match."""
-    names: list[str] = []
-    slice_ = [reading.text[i] for i in reading.offsets[begin : end + 1]]
-    wanted = "".join(words)
-    if any(c.isascii() and not c.isalpha() for c in slice_) and not any(c.isdigit() for c in wanted):
-        names.append("digits for letters")
-    ascii_wanted = wanted.isascii()
-    if ascii_wanted and any(not c.isascii() for c in slice_):
-        names.append("lookalike letters")
-    first, last = reading.offsets[begin], reading.offsets[end]
-    if (
-        len(reading.text[first : last + 1].encode("utf-8", "replace")) > last - first + 1
-        and not names
-        and ascii_wanted
-    ):
-        names.append("invisible characters")
-    return names
 
 
 def _surest(found: list[Match]) -> list[Match]:

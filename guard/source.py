@@ -23,7 +23,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from guard.errors import Location, PolicyError, Problem
+from guard.errors import PolicyError, Problem
+from guard.location import Location
 
 MAX_SOURCE_CHARACTERS = 1_000_000  # a policy of 1,000 rules with their tests has about 600,000
 MAX_DEPTH = 24  # nested lists and mappings; conditions nest twice in practice

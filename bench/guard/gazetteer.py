@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from random import Random
 
-from guard.errors import Location
+from guard.location import Location
 from guard.model import Entry, EntryList
 
 _START, _END = "^^", "$"

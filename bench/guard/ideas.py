@@ -1,7 +1,7 @@
 """Recall and false positives of the classifier on the half of the prompts that it was not trained on."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -9,13 +9,15 @@ from random import Random
 import numpy as np
 
 from bench.guard.data import Share, held_out, rows_of
+from bench.guard.idea_texts import dressed, examples
 from bench.guard.synthetic import harmless, risky
-from bench.guard.train_ideas import examples
 from guard.ideas import HashedIdeas, load_ideas
 from guard.model import Certainty
 
 MADE_UP = 150  # prompts for each idea
 FALSE_POSITIVES_MOST, RECALL_LEAST = 0.005, 0.75
+MADE, EVERYTHING = "made up, phrases kept apart", "all risky texts"
+LIKELY = list(Certainty).index(Certainty.LIKELY)
 
 
 @dataclass(frozen=True)
@@ -41,33 +43,44 @@ def measure(folder: Path, progress: Callable[[str], None]) -> list[Row]:
     """Returns recall by source and idea, and false positives by source, at each certainty.
 
     A risky text counts as seen where any idea holds: labels of one source mean other things in another.
+    "right idea" is the share of those seen in which one of the labels of the text holds.
     """
     ideas = load_ideas()
     seen: dict[tuple[str, str], list[list[bool]]] = defaultdict(list)
-    found = [example for example in examples(folder) if held_out(example.text)]
-    for number, example in enumerate(found):
+    for number, (source, labels, text) in enumerate(_held_out(folder)):
         if number % 500 == 0:
-            progress(f"{number} of {len(found)}")
-        flags = _flags(ideas, example.text)
-        labels = sorted(example.ideas) or ["harmless"]
-        for label in (*labels, *(["any idea"] if example.ideas else [])):
-            seen[example.source, label].append(flags)
-    rng = Random(1)
-    for idea, text in risky(MADE_UP, rng, kept_apart=True):
-        for label in (idea, "any idea"):
-            seen["made up, phrases kept apart", label].append(_flags(ideas, text))
-    for text in harmless(MADE_UP, rng, kept_apart=True):
-        seen["made up, phrases kept apart", "harmless"].append(_flags(ideas, text))
+            progress(f"{number} texts")
+        any_idea, right = _flags(ideas, text, labels)
+        for label in (*(labels or ["harmless"]), *(["any idea"] if labels else [])):
+            seen[source, label].append(any_idea)
+        if labels:
+            seen[EVERYTHING, "any idea"].append(any_idea)
+            if any_idea[LIKELY]:
+                seen[source, "right idea, of those seen"].append(right)
     for row in rows_of(folder, "adversarial_nibbler_submitted"):
         if held_out(str(row["prompt"])):
-            seen["nibbler (looks harmless)", "any idea"].append(_flags(ideas, str(row["prompt"])))
+            seen["nibbler (looks harmless)", "any idea"].append(_flags(ideas, str(row["prompt"]), [])[0])
     return [row for key in sorted(seen) for row in _rows(*key, seen[key])]
 
 
-def _flags(ideas: HashedIdeas, text: str) -> list[bool]:
-    """Returns whether any idea holds, at each certainty."""
+def _held_out(folder: Path) -> Iterator[tuple[str, list[str], str]]:
+    """Yields source, ideas and text of what nothing was tuned on."""
+    rng = Random(1)
+    for example in (*examples(folder), *dressed(folder, held_out, rng, own_words=False)):
+        if held_out(example.key):
+            yield example.source, sorted(example.ideas), example.text
+    for idea, text in risky(MADE_UP, rng, kept_apart=True):
+        yield MADE, [idea], text
+    for text in harmless(MADE_UP, rng, kept_apart=True):
+        yield MADE, [], text
+
+
+def _flags(ideas: HashedIdeas, text: str, labels: Sequence[str]) -> tuple[list[bool], list[bool]]:
+    """Returns whether any idea holds, and whether one of `labels` does, at each certainty."""
     scores = dict(zip(ideas.names, ideas.scores(text).tolist(), strict=True))
-    return [any(scores[n] >= ideas.points[n][certainty] for n in ideas.names) for certainty in Certainty]
+    best, right = max(scores.values()), max((scores[name] for name in labels), default=-np.inf)
+    points = [ideas.points[certainty] for certainty in Certainty]
+    return [best >= point for point in points], [right >= point for point in points]
 
 
 def _rows(source: str, idea: str, flags: list[list[bool]]) -> Iterator[Row]:

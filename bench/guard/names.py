@@ -12,7 +12,7 @@ from random import Random
 from bench.guard.data import PEOPLE, Share, benign_texts, held_out, rows_of
 from bench.guard.variants import VARIANTS
 from guard.attacks import ATTACKS, disguise
-from guard.errors import Location
+from guard.location import Location
 from guard.model import Entry, EntryList
 from guard.names import Gazetteer
 

@@ -19,8 +19,8 @@ import numpy as np
 from bench.guard.data import benign_texts, held_out, rows_of
 from bench.guard.gazetteer import made_up_people
 from guard import Guard, GuardRequest, Policy, Stage, Text, load_policy
-from guard.errors import Location
 from guard.gallery import Gallery
+from guard.location import Location
 from guard.model import Action, EntryList, Mentions, Mode, Rule, Severity
 
 NAMES = 150_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guard.errors import Location
 from guard.language.words import item
+from guard.location import Location
 from guard.schema import Key, ListOf, Record, Text, Word
 
 LIST_KINDS = ("people", "words", "patterns", "digests", "hashes")

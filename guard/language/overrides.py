@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from guard.errors import Location
 from guard.language.rules import RULE
 from guard.language.words import identifier, item
+from guard.location import Location
 from guard.model import Action, Mode, Outcome, RuleException, RuleTest, Severity
 from guard.schema import Choice, Key, ListOf, Record, Spec, Text
 

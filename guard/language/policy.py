@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from guard import source as tree
-from guard.errors import Location
 from guard.language.conditions import CONDITION_GRAMMAR
 from guard.language.lists import LIST, ListDraft
 from guard.language.overrides import OVERRIDE, Override
 from guard.language.rules import RULE
 from guard.language.tests import POLICY_TEST
 from guard.language.words import IDENTIFIER, strictness
+from guard.location import Location
 from guard.model import CaseTest, Rule, Stage
 from guard.schema import FAILED, Failed, JsonSchema, Key, ListOf, MapOf, Record, Report, Text, Word
 

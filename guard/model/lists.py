@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from guard.errors import Location
+from guard.location import Location
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from guard import source as tree
-from guard.errors import Location, Problem
+from guard.errors import Problem
+from guard.location import Location
 
 T_co = TypeVar("T_co", covariant=True)
 JsonSchema = dict[str, Any]

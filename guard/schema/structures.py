@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from guard import source as tree
-from guard.errors import Location
+from guard.location import Location
 from guard.schema.base import FAILED, Failed, JsonSchema, Report, Spec, kind_of, shorten, suggest
 
 T = TypeVar("T")

@@ -16,6 +16,8 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.keys import Finding
 
+RATE = 1e-5
+"""Wrong people per upload that rules ask for where they say nothing."""
 LOW_DISK_BYTES = 2 * 2**30
 
 
@@ -28,6 +30,8 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One JSON line per 
         "data folder": _home,
         "database": _database,
         "guard": _guard,
+        "faces": _faces,
+        "adapters": _adapters,
         "generator": _generator,
         "isolation": _isolation,
         "media": _media,
@@ -75,10 +79,46 @@ def _guard(settings: Settings) -> str:
     from service.wiring import build_guard
 
     guard = build_guard(settings)
+    live = [f"{check} by {model}" for check, model in guard.live_backends().items()]
+    described = ", ".join([f"policy {guard.policy.label}", f"{len(guard.policy.rules)} rules", *live])
     missing = guard.missing_backends()
     if missing:
-        raise ServiceError(f"the policy needs backends that are not installed: {', '.join(missing)}")
-    return f"policy {guard.policy.label}, {len(guard.policy.rules)} rules"
+        raise ServiceError(
+            f"{described}; cannot check {', '.join(missing)}: those rules do what their `on_error` says"
+        )
+    return described
+
+
+def _faces(settings: Settings) -> str:
+    """Which models look at faces, and how sure they can be of the people in the gallery."""
+    from guard import GuardError
+    from service import identity
+    from service.errors import ServiceError
+
+    detector = identity.face_detector(settings)
+    matcher = identity.people(settings, detector)
+    if matcher is None:
+        embedder = identity.face_reader(settings, detector)
+        who = f"{embedder.model_id}, nobody is enrolled" if embedder else "no ASSAY_FACE_EMBEDDER"
+        return f"found by {detector.model_id}; protected people: none ({who})"
+    people, rate = len(matcher.gallery.people), RATE
+    try:
+        matcher.calibration.threshold(rate, comparisons=len(matcher.gallery))
+    except GuardError as error:
+        raise ServiceError(f"{matcher.model_id}, {people} protected people: {error}") from error
+    return (
+        f"{matcher.model_id}, {people} protected people, 1 wrong person in {1 / rate:,.0f} uploads supported"
+    )
+
+
+def _adapters(settings: Settings) -> str:
+    """Who vouches for how many adapters, and how many were tried."""
+    from service.wiring import adapter_intake
+
+    intake = adapter_intake(settings)
+    named = sum(len(manifest.adapters) for manifest in intake.manifests)
+    tried = len(list((settings.adapter_folder / "trials").glob("*.json")))
+    return f"{named} vouched for in {len(intake.manifests)} manifests, {tried} trials"
 
 
 def _generator(settings: Settings) -> str:

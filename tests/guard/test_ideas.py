@@ -57,8 +57,17 @@ def test_disguises_and_long_surroundings_hide_nothing() -> None:
 
 
 def test_words_of_certainty_are_ordered() -> None:
-    for points in IDEAS_MODEL.points.values():
-        assert points[Certainty.SURE] >= points[Certainty.LIKELY] >= points[Certainty.POSSIBLE]
+    points = IDEAS_MODEL.points
+    assert points[Certainty.SURE] > points[Certainty.LIKELY] > points[Certainty.POSSIBLE]
+
+
+@pytest.mark.parametrize("text", [*RISKY.values(), *CALM, "a bloody knife fight in a brothel, drugs"])
+def test_the_likeliest_idea_has_the_odds_of_the_text_being_risky(text: str) -> None:
+    words = pieces(read(text))
+    if words:
+        rows = features(words[0])
+        gate = IDEAS_MODEL.weights[rows, 0].sum() / np.sqrt(len(rows)) + IDEAS_MODEL.bias[0]
+        assert IDEAS_MODEL.scores(text).max() == pytest.approx(gate, abs=1e-3)
 
 
 def test_benign_prompts_of_the_held_out_half_pass() -> None:
@@ -90,8 +99,8 @@ def test_the_shipped_weights_are_small_and_complete() -> None:
 
 
 def write(path: Path, *, format_: str = FORMAT, rows: int = 1 << BUCKET_BITS) -> Path:
-    tensors = {"weights": np.zeros((rows, 1), np.float16), "bias": np.zeros(1, np.float32)}
-    points = '{"violence": {"sure": 3, "likely": 2, "possible": 1}}'
+    tensors = {"weights": np.zeros((rows, 2), np.float16), "bias": np.zeros(2, np.float32)}
+    points = '{"sure": 3, "likely": 2, "possible": 1}'
     save_file(tensors, path, {"format": format_, "ideas": '["violence"]', "points": points})
     return path
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.attacks import disguise
-from guard.errors import Location
 from guard.fuzzy import FuzzyIndex, allowed_edits
+from guard.location import Location
 from guard.model import Certainty, Entry, EntryList
 from guard.names import Gazetteer, Match
 from tests.guard.conftest import shared_rows

@@ -2,13 +2,14 @@
 
 import typer
 
-from service.cli.policy import bundle, check, history, log, tryout
+from service.cli.policy import bench, bundle, check, history, log, tryout
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command()(check.lint)
 app.command(name="test")(check.run_tests)
 app.command()(check.schema)
 app.command(name="try")(tryout.try_)
+app.command()(bench.bench)
 app.command()(history.explain)
 app.command()(history.replay)
 app.command()(history.diff)
