@@ -11,12 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.service import chaos, claim, polls, uploads
+from bench.service import bulk, chaos, claim, makespan, openapi, polls, simulate, uploads
 from bench.service.postgres import postgres_binaries, postgres_server
 
 OUT = Path("bench/out/service")
-CLAIM_MS, POLL_MS, UPLOAD_MIB = 10.0, 50.0, 100
-"""The bars: claim and poll at the 99th percentile; memory that a hundred uploads may add."""
+CLAIM_MS, POLL_MS, UPLOAD_MIB, BULK_SPEED_UP = 10.0, 50.0, 100, 1.7
+"""The bars: claim and poll at the 99th percentile; memory that a hundred uploads may add; bulk verification
+with two readers instead of one."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     one.add_argument("--kills", type=int, default=20)
     one.add_argument("--workers", type=int, default=2)
     one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--engine", choices=("local", "ray"), default="local")
     one.set_defaults(run=_chaos)
     two = kinds.add_parser("claim", help="a claim in a long queue")
     two.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
@@ -49,6 +51,25 @@ def main(arguments: list[str] | None = None) -> int:
     four.add_argument("--parallel", type=int, default=100)
     four.add_argument("--bytes", type=int, default=20 * 2**20)
     four.set_defaults(run=_uploads)
+    seven = kinds.add_parser("openapi", help="schemathesis over the OpenAPI document")
+    seven.add_argument("--cases", type=int, default=10_000)
+    seven.add_argument("--examples", type=int, default=50, help="generated per operation and phase")
+    seven.add_argument("--seed", type=int, default=1)
+    seven.set_defaults(run=_openapi)
+    five = kinds.add_parser("bulk", help="bulk verification with Ray, by number of readers")
+    five.add_argument("--files", type=int, default=1000)
+    five.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    five.set_defaults(run=_bulk)
+    seven = kinds.add_parser("makespan", help="the simulation against the service, full queue")
+    seven.add_argument("--jobs", type=int, default=60)
+    seven.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    seven.add_argument("--generator", choices=("stub", "embedded"), default="stub")
+    seven.add_argument("--engine", choices=("local", "ray"), default="local")
+    seven.set_defaults(run=_makespan)
+    six = kinds.add_parser("simulate", help="throughput and waiting by number of workers, to 1,000 GPUs")
+    six.add_argument("--measured", type=Path, help="service times in seconds, one a line; else a log-normal")
+    six.add_argument("--plot", type=Path, help="also draw it into this file")
+    six.set_defaults(run=_simulate)
     asked = parser.parse_args(arguments)
     asked.out.mkdir(parents=True, exist_ok=True)
     code: int = asked.run(asked)
@@ -70,13 +91,14 @@ def _chaos(asked: argparse.Namespace) -> int:
                 seed=asked.seed,
                 embedded=asked.generator == "embedded",
                 workers=asked.workers,
+                ray=asked.engine == "ray",
             )
         )
         if outcome.faults:
             (asked.out / "chaos.log").write_bytes((home / "serve.log").read_bytes())
     values = chaos.as_json(outcome)
     show("Chaos", [values])
-    keep(asked.out / f"chaos-{outcome.database}-{outcome.generator}.json", values)
+    keep(asked.out / f"chaos-{outcome.database}-{outcome.generator}-{outcome.engine}.json", values)
     return 1 if outcome.faults else 0
 
 
@@ -97,6 +119,38 @@ def _polls(asked: argparse.Namespace) -> int:
 def _uploads(asked: argparse.Namespace) -> int:
     values = uploads.run(asked.url, asked.pid, parallel=asked.parallel, size=asked.bytes)
     return _report(asked, values, "uploads", bool(values["grown_mib"] <= UPLOAD_MIB))  # type: ignore[operator]
+
+
+def _openapi(asked: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="assay-openapi-") as folder:
+        home = Path(folder)
+        values = openapi.run(home, cases=asked.cases, examples=asked.examples, seed=asked.seed)
+        for name in ("schemathesis.log", "serve.log"):
+            (asked.out / name).write_bytes((home / name).read_bytes())
+    return _report(asked, values, "openapi", not values["failures"])
+
+
+def _bulk(asked: argparse.Namespace) -> int:
+    values = bulk.run(files=asked.files, workers=tuple(asked.workers))
+    return _report(asked, values, "bulk", bool(values["speed_up"] >= BULK_SPEED_UP))  # type: ignore[operator]
+
+
+def _makespan(asked: argparse.Namespace) -> int:
+    embedded, ray = asked.generator == "embedded", asked.engine == "ray"
+    rows = makespan.run(jobs=asked.jobs, workers=tuple(asked.workers), embedded=embedded, ray=ray)
+    show("Makespan", rows)
+    keep(asked.out / f"makespan-{asked.generator}-{asked.engine}.json", rows)
+    return 0
+
+
+def _simulate(asked: argparse.Namespace) -> int:
+    times = simulate.read_times(asked.measured) if asked.measured else simulate.assumed_times()
+    rows = simulate.sweep(times)
+    show("Simulated", rows)
+    keep(asked.out / "simulate.json", rows)
+    if asked.plot:
+        simulate.plot(rows, asked.plot)
+    return 0
 
 
 def _report(asked: argparse.Namespace, values: dict[str, object], name: str, good: bool) -> int:

@@ -4,6 +4,7 @@ the scope `admin`, also where other calls need none."""
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -20,9 +21,27 @@ log = logging.getLogger(__name__)
 Admin = Annotated[str, Depends(administrator)]
 router = APIRouter(prefix="/v1/admin", tags=["operators"])
 
-Limit = Annotated[int, Query(ge=1, le=200)]
 Word = Annotated[str | None, Query(max_length=200)]
 MarkId = Annotated[str | None, Query(pattern="^[0-9a-f]{12}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """Which part of a list is asked for: up to `limit` rows that follow the one of `before` and `key`, of one
+    tenant or of all. `next` of a page holds the two of the next one."""
+
+    limit: Annotated[int, Query(ge=1, le=200)] = 50
+    before: AwareDatetime | None = None
+    key: Word = None
+    tenant: Word = None
+
+    @property
+    def page(self) -> Page:
+        """One row more than asked for: it tells whether another page follows."""
+        return Page(limit=self.limit + 1, moment=self.before, key=self.key or "")
+
+
+Listing = Annotated[Paging, Depends()]
 
 
 class QueueReport(BaseModel):
@@ -57,55 +76,30 @@ def queue(state: State, admin: Admin) -> QueueReport:
 
 
 @router.get("/jobs")
-def jobs(
-    state: State,
-    admin: Admin,
-    limit: Limit = 50,
-    before: AwareDatetime | None = None,
-    key: Word = None,
-    tenant: Word = None,
-    status: Word = None,
-) -> Rows:
+def jobs(state: State, admin: Admin, asked: Listing, status: Word = None) -> Rows:
     """Jobs of all tenants, newest first, without their prompts."""
-    page = Page(limit=limit + 1, moment=before, key=key or "")
-    found = Overview(state.services.database).jobs(page, tenant=tenant, status=status)
-    return _page(found, limit, "id")
+    found = Overview(state.services.database).jobs(asked.page, tenant=asked.tenant, status=status)
+    return _page(found, asked.limit, "id")
 
 
 @router.get("/decisions")
-def decisions(
-    state: State,
-    admin: Admin,
-    limit: Limit = 50,
-    before: AwareDatetime | None = None,
-    key: Word = None,
-    tenant: Word = None,
-    outcome: Word = None,
-    reason: Word = None,
-) -> Rows:
+def decisions(state: State, admin: Admin, asked: Listing, outcome: Word = None, reason: Word = None) -> Rows:
     """What the guard decided, newest first. Texts are not in it: `handle` is a keyed digest of them."""
-    page = Page(limit=limit + 1, moment=before, key=key or "")
-    found = Overview(state.services.database).decisions(page, tenant=tenant, outcome=outcome, reason=reason)
-    return _page(found, limit, "id")
+    found = Overview(state.services.database).decisions(
+        asked.page, tenant=asked.tenant, outcome=outcome, reason=reason
+    )
+    return _page(found, asked.limit, "id")
 
 
 @router.get("/marks")
-def marks(
-    state: State,
-    admin: Admin,
-    limit: Limit = 50,
-    before: AwareDatetime | None = None,
-    key: MarkId = None,
-    tenant: Word = None,
-    id: MarkId = None,
-) -> Rows:
+def marks(state: State, admin: Admin, asked: Listing, id: MarkId = None) -> Rows:
     """Registered media, newest first."""
-    page = Page(limit=limit + 1, moment=before, key=int(key or "0", 16))
+    page = replace(asked.page, key=_media_id(asked.key).value if asked.key else 0)
     wanted = None if id is None else _media_id(id)
-    found = Overview(state.services.database).marks(page, tenant=tenant, media_id=wanted)
+    found = Overview(state.services.database).marks(page, tenant=asked.tenant, media_id=wanted)
     for row in found:
         row["id"] = MediaId(row.pop("media_id")).hex
-    return _page(found, limit, "id")
+    return _page(found, asked.limit, "id")
 
 
 @router.post("/marks/{media_id}/revoke")

@@ -48,8 +48,8 @@ def readyz(state: State) -> JSONResponse:
 
 @router.get("/v1/models")
 def models(state: State, tenant: Tenant) -> schemas.ModelList:
-    """The model that this server runs."""
-    return schemas.ModelList(data=[schemas.Model(id=state.spec.name)])
+    """The model that this server runs, with the sizes, lengths, formats and codecs that it makes."""
+    return schemas.ModelList(data=[schemas.Model.of(state.spec)])
 
 
 @router.get("/v1/models/{name:path}")
@@ -57,7 +57,7 @@ def model(name: str, state: State, tenant: Tenant) -> schemas.Model:
     """One model."""
     if name != state.spec.name:
         raise Problem(404, "model_not_found", f"There is no model {name[:80]!r}.", param="model")
-    return schemas.Model(id=name)
+    return schemas.Model.of(state.spec)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

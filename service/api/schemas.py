@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from generator import SystemSpec
 from service.jobs import COMPLETED, FAILED, Job
 
 POLL_AFTER_MS = 500
@@ -203,12 +204,40 @@ class DeletedVideo(BaseModel):
 
 
 class Model(BaseModel):
-    """One model."""
+    """The SDK's `Model`, and what may be asked of it: sizes (empty: any that the steps allow), lengths in
+    seconds (empty: any), formats, codecs, kinds of references."""
 
     id: str
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "assay"
+    size: str
+    sizes: list[str]
+    size_step: int
+    seconds: float
+    lengths: list[float]
+    fps: float
+    formats: list[str]
+    codecs: list[str]
+    references: list[str]
+
+    @classmethod
+    def of(cls, spec: SystemSpec) -> Model:
+        """What the table of systems says of one."""
+        size = f"{spec.width}x{spec.height}"
+        sizes = [f"{width}x{height}" for width, height in spec.sizes]
+        return cls(
+            id=spec.name,
+            size=size,
+            sizes=[size] if spec.only_size else sizes,
+            size_step=spec.size_multiple,
+            seconds=round(spec.frames / spec.fps, 2) if spec.fps else 0.0,
+            lengths=list(spec.lengths),
+            fps=spec.fps,
+            formats=[str(one) for one in spec.formats],
+            codecs=[str(codec) for codec in spec.codecs],
+            references=sorted(str(kind) for kind in spec.takes),
+        )
 
 
 class ModelList(BaseModel):
