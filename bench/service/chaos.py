@@ -20,7 +20,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +38,8 @@ from service.store.database import open_database
 from service.store.tables import charges, jobs, records, webhook_deliveries
 
 KINDS = ("worker", "api", "database")
+RAY_KINDS = (*KINDS, "head")
+ACTOR_NAME, HEAD_NAME = b"ray::WorkerActor", b"gcs_server"
 CLIENTS = 4
 WRITER = """
 import sqlite3, sys, time
@@ -52,7 +54,7 @@ time.sleep(60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One run. `embedded`: the real generator instead of the stub."""
+    """One run. `embedded`: the real generator instead of the stub; `ray`: workers as Ray actors."""
 
     home: Path
     database_url: str
@@ -61,6 +63,7 @@ class Plan:
     seed: int
     embedded: bool
     workers: int = 2
+    ray: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class Outcome:
 
     database: str
     generator: str
+    engine: str
     jobs: int
     kills: dict[str, int]
     seconds: float
@@ -82,6 +86,8 @@ class Outcome:
     credits: int = 0
     events: int = 0
     restarted: int = 0
+    retried_after_s: list[float] = field(default_factory=list)
+    """From each killed worker that had a job to that job's next start."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -123,8 +129,14 @@ class Deployment:
 
     def workers(self) -> list[int]:
         """Process ids of the live workers."""
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, check=False)
-        return [pid for pid in map(int, found.stdout.split()) if b"worker" in _command(pid)]
+        mine = descendants(self.process.pid)
+        return [pid for pid, command in mine if command.startswith(ACTOR_NAME) or _is_worker(command)]
+
+    def heads(self) -> list[int]:
+        """Process id of Ray's head, where there is one."""
+        return [
+            pid for pid, command in descendants(self.process.pid) if HEAD_NAME in command.split(b"\0")[0]
+        ]
 
     def ready(self) -> bool:
         try:
@@ -153,6 +165,7 @@ class Deployment:
             "ASSAY_PORT": str(self.port),
             "ASSAY_DATABASE_URL": plan.database_url,
             "ASSAY_WORKERS": str(plan.workers),
+            "ASSAY_ENGINE": "ray" if plan.ray else "local",
             "ASSAY_LEASE_SECONDS": "6",
             "ASSAY_HEARTBEAT_SECONDS": "0.5",
             "ASSAY_POLL_SECONDS": "0.2",
@@ -187,7 +200,7 @@ def run(plan: Plan) -> Outcome:
         ]
         for client in clients:
             client.start()
-        killed = _kill(plan, deployment, chance, ids)
+        killed, retries = _kill(plan, deployment, chance)
         for client in clients:
             client.join()
         _wait(lambda: _open_jobs(plan) == 0, "jobs did not end", 1800, lambda: _progress(plan, killed))
@@ -196,12 +209,14 @@ def run(plan: Plan) -> Outcome:
     outcome = Outcome(
         database="postgresql" if plan.database_url.startswith("postgresql") else "sqlite",
         generator="assay-tiny" if plan.embedded else "stub",
+        engine="ray" if plan.ray else "local",
         jobs=plan.jobs,
         kills=dict(killed),
         seconds=round(time.monotonic() - started, 1),
         submitted=len(set(ids.values())),
         events=len(receiver.seen),
         restarted=starts - 1,
+        retried_after_s=[round(seconds, 2) for seconds in sorted(retries)],
     )
     return _audit(plan, outcome)
 
@@ -230,10 +245,15 @@ def _submit(url: str, part: int, plan: Plan, ids: dict[int, str]) -> None:
         ids[index] = client.videos.create(prompt=prompt, extra_headers=keyed).id
 
 
-def _kill(plan: Plan, deployment: Deployment, chance: random.Random, ids: dict[int, str]) -> Counter[str]:
-    """Kill something at random moments, spread over the run, while there is work."""
+def _kill(plan: Plan, deployment: Deployment, chance: random.Random) -> tuple[Counter[str], list[float]]:
+    """Kill something at random moments, spread over the run, while there is work.
+
+    What was killed, and the seconds until the jobs of killed workers were started again.
+    """
     killed: Counter[str] = Counter()
-    order = [KINDS[index % len(KINDS)] for index in range(plan.kills)]
+    retries: list[float] = []
+    kinds = RAY_KINDS if plan.ray else KINDS
+    order = [kinds[index % len(kinds)] for index in range(plan.kills)]
     chance.shuffle(order)
     for index, kind in enumerate(order):
         share = (index + 1) / (plan.kills + 1)
@@ -244,22 +264,38 @@ def _kill(plan: Plan, deployment: Deployment, chance: random.Random, ids: dict[i
             lambda: _progress(plan, killed),
         )
         time.sleep(chance.uniform(0, 0.5))
+        before, moment = _attempts(plan), time.monotonic()
         while not _kill_one(plan, deployment, kind, chance):
             time.sleep(0.1)
+        if kind == "worker":
+            retries += _retried(plan, before, moment)
         killed[kind] += 1
         _progress(plan, killed)
-    return killed
+    return killed, retries
+
+
+def _retried(plan: Plan, before: dict[str, tuple[str, int]], moment: float) -> list[float]:
+    """Seconds until the job of a worker that was just killed was started again; none where it had none."""
+    running = {job: attempts for job, (status, attempts) in before.items() if status == "in_progress"}
+    while time.monotonic() < moment + 60:
+        now = _attempts(plan)
+        if any(now.get(job, ("", 0))[1] > attempts for job, attempts in running.items()):
+            return [time.monotonic() - moment]
+        if all(now.get(job, ("", 0))[0] == "completed" for job in running):
+            return []
+        time.sleep(0.05)
+    return [time.monotonic() - moment]
 
 
 def _kill_one(plan: Plan, deployment: Deployment, kind: str, chance: random.Random) -> bool:
     if kind == "api":
         os.kill(deployment.process.pid, signal.SIGKILL)
         return True
-    if kind == "worker":
-        workers = deployment.workers()
-        if not workers:
+    if kind in ("worker", "head"):
+        victims = deployment.workers() if kind == "worker" else deployment.heads()
+        if not victims:
             return False
-        os.kill(chance.choice(workers), signal.SIGKILL)
+        os.kill(chance.choice(victims), signal.SIGKILL)
         return True
     if plan.database_url.startswith("postgresql"):
         return _terminate_backends(plan.database_url)
@@ -283,21 +319,25 @@ def _die_in_a_transaction(path: Path) -> bool:
     return True
 
 
-def _count(plan: Plan, *statuses: str) -> int:
+def _attempts(plan: Plan) -> dict[str, tuple[str, int]]:
+    """State and starts of every job; empty while the database is away."""
+    query = "SELECT id, status, attempts FROM jobs"
     try:
         if plan.database_url.startswith("postgresql"):
             with psycopg.connect(plan.database_url) as connection:
-                rows = connection.execute("SELECT status FROM jobs").fetchall()
+                rows = connection.execute(query).fetchall()
         else:
-            with sqlite3.connect(f"file:{plan.home}/assay.db?mode=ro", uri=True, timeout=10) as connection:
-                rows = connection.execute("SELECT status FROM jobs").fetchall()
+            with sqlite3.connect(f"file:{plan.home}/assay.db?mode=ro", uri=True, timeout=10) as lite:
+                rows = lite.execute(query).fetchall()
+            lite.close()
     except (psycopg.Error, sqlite3.Error):
-        return -1
-    return sum(row[0] in statuses for row in rows)
+        return {}
+    return {str(job): (str(status), int(attempts)) for job, status, attempts in rows}
 
 
 def _finished(plan: Plan) -> int:
-    return _count(plan, "completed", "failed")
+    found = _attempts(plan)
+    return sum(status in ("completed", "failed") for status, _ in found.values()) if found else -1
 
 
 def _open_jobs(plan: Plan) -> int:
@@ -368,6 +408,26 @@ def _wait(done: object, complaint: str, seconds: float = 300, between: object = 
             between()
         time.sleep(0.25)
     raise RuntimeError(f"{complaint} within {seconds:g} s")
+
+
+def descendants(root: int) -> list[tuple[int, bytes]]:
+    """Process id and command line of everything that `root` started, and what those started."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rsplit(")", 1)[1].split()
+            children.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    found, waiting = [], [root]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        waiting += below
+        found += [(pid, _command(pid)) for pid in below]
+    return found
+
+
+def _is_worker(command: bytes) -> bool:
+    words = command.split(b"\0")
+    return b"worker" in words or any(b"service.worker" in word for word in words)
 
 
 def _command(pid: int) -> bytes:
