@@ -29,12 +29,16 @@ _SSIM_C2 = (0.03 * 255) ** 2
 _SSIM_WINDOW = 1.5  # pixels, deviation of its Gaussian window
 _RMS_FREQUENCY = (31.8, 18.4)  # cycles per short side of the patterns of luma and chroma
 _ROUNDING = 2 / 12  # grey levels squared: both pictures are rounded to 8 bits
+_GRADIENT = 0.7  # grey levels of texture that a smooth sky has, for it gets brighter towards the horizon
+_GRAIN_SLOPE = 0.5  # from `smooth_chroma` there to `flat_chroma` one grey level further
+_MOST_TIMES = 1.6
 _HEADROOM = 3.0  # grey levels from black or white at which the pattern has its full strength
 
 
 @dataclass(frozen=True)
 class Strength:
-    """Amplitudes in grey levels rms (of 255). `flat_*` bind in flat areas, `peak_*` in the busiest ones.
+    """Amplitudes in grey levels rms (of 255). `flat_*` bind in flat areas, `smooth_chroma` where not even
+    grain hides a tint, `peak_*` in the busiest places, up to 1.6 times over where the budget allows.
 
     `psnr_floor` in dB bounds the whole frame from below after rounding to 8 bits; None chooses `STILL_PSNR`
     for single pictures and `CLIP_PSNR` for clips, whose frames add up in the detector.
@@ -45,6 +49,7 @@ class Strength:
     peak_luma: float = 1.8
     peak_chroma: float = 2.2
     psnr_floor: float | None = None
+    smooth_chroma: float = 0.5
 
     def budget(self, *, clip: bool) -> float:
         """Largest mean square change per frame, grey levels squared, that keeps the floor after rounding."""
@@ -65,15 +70,52 @@ def amplitudes(small: Tensor, strength: Strength, *, short_side: int, clip: bool
     """
     deviation = _deviation(_luma(small) * _GREY_LEVELS)
     texture = _grown(_calmest(deviation), small)
-    luma = (strength.flat_luma + 0.16 * texture).clamp(max=strength.peak_luma)
-    chroma = (strength.flat_chroma + 0.12 * texture).clamp(max=strength.peak_chroma)
-    luma, chroma = luma * _headroom(small), chroma * _headroom(small[:, 2:3])
-    power = (luma**2).mean((1, 2, 3)) + CHROMA_POWER * (chroma**2).mean((1, 2, 3))
-    most = strength.budget(clip=clip) / power.clamp(min=1e-9)
+    head, head_blue = _headroom(small), _headroom(small[:, 2:3])
+    grain = strength.smooth_chroma + _GRAIN_SLOPE * (texture - _GRADIENT).clamp(min=0)
+    grain = grain.clamp(max=strength.flat_chroma)
+    luma = _Part(
+        strength.flat_luma * head, (0.16 * texture).clamp(max=strength.peak_luma - strength.flat_luma) * head
+    )
+    chroma = _Part(
+        grain * head_blue,
+        (0.12 * texture).clamp(max=strength.peak_chroma - strength.flat_chroma) * head_blue,
+    )
+    powers = luma.powers() + CHROMA_POWER * chroma.powers()
+    usual = powers.sum((1, 2)).clamp(min=1e-9)
+    most = torch.full_like(usual, strength.budget(clip=clip))
     if not clip:
-        most = torch.minimum(most, _within_ssim(luma, chroma, _grown(deviation, small), short_side))
-    gain = most.clamp(max=1.0).sqrt().view(-1, 1, 1, 1) / _GREY_LEVELS
-    return luma * gain, chroma * gain
+        share = _within_ssim(luma.at(1.0), chroma.at(1.0), _grown(deviation, small), short_side)
+        most = torch.minimum(most, usual * share)
+    times = _texture_times(powers, most)
+    gain = (most / usual).clamp(max=1.0).sqrt().view(-1, 1, 1, 1) / _GREY_LEVELS
+    return luma.at(times) * gain, chroma.at(times) * gain
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The amplitude of one channel: `calm`, which every place has, and `busy`, what texture adds."""
+
+    calm: Tensor
+    busy: Tensor
+
+    def at(self, times: Tensor | float) -> Tensor:
+        """With the part of the texture so many times as large."""
+        return self.calm + times * self.busy
+
+    def powers(self) -> Tensor:
+        """Mean products of the two parts with each other and themselves: [F, 2, 2]."""
+        parts = torch.cat([self.calm, self.busy], 1).flatten(2)
+        return parts @ parts.transpose(1, 2) / parts.shape[-1]
+
+
+def _texture_times(powers: Tensor, most: Tensor) -> Tensor:
+    """How much stronger texture may be marked until the power is `most`: [F, 1, 1, 1], from 1 up.
+
+    What a calm picture leaves of its budget goes where the eye sees least, and never where it sees most.
+    """
+    calm, cross, busy = powers[:, 0, 0], powers[:, 0, 1], powers[:, 1, 1].clamp(min=1e-12)
+    root = (cross * cross - busy * (calm - most)).clamp(min=0).sqrt()
+    return ((root - cross) / busy).clamp(1.0, _MOST_TIMES).view(-1, 1, 1, 1)
 
 
 def _within_ssim(luma: Tensor, chroma: Tensor, deviation: Tensor, short_side: int) -> Tensor:

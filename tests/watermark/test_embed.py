@@ -107,3 +107,35 @@ def test_strength_is_a_choice(ring_mark: Mark) -> None:
 @pytest.fixture
 def ring_mark(mark: Mark) -> Mark:
     return Mark(mark.key, mark.media_id, Strength(psnr_floor=47.0))
+
+
+def test_smooth_places_get_less_tint_than_grain(mark: Mark) -> None:
+    """On a clear gradient half the chroma of flat areas with grain: tints show where nothing else does."""
+    ramp = torch.linspace(0.3, 0.7, 512).expand(1, 3, 512, 512)
+    grain = (ramp + 0.02 * torch.randn(1, 1, 512, 512, generator=torch.Generator().manual_seed(1))).clamp(
+        0, 1
+    )
+    smooth, rough = (_blue_change(mark, picture) for picture in (ramp, grain))
+    assert smooth <= 0.65
+    assert rough >= 1.4 * smooth
+
+
+def _blue_change(mark: Mark, picture: torch.Tensor) -> float:
+    change = (mark.apply(picture, clip=True) - picture)[0] * 255
+    luma = 0.299 * change[0] + 0.587 * change[1] + 0.114 * change[2]
+    return float(((change[2] - luma) / 1.772)[64:-64, 64:-64].std())
+
+
+def test_texture_takes_what_a_calm_picture_leaves(mark: Mark) -> None:
+    """A textured patch in a grey picture is marked more strongly than the same patch in a busy one."""
+    noise = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(2)) * 0.3 + 0.35
+    calm = torch.full_like(noise, 0.5)
+    calm[..., :256, :256] = noise[..., :256, :256]
+    change = [(mark.apply(x, clip=True) - x)[..., 40:200, 40:200].std() for x in (calm, noise)]
+    assert change[0] > 1.3 * change[1]
+    assert psnr(_bytes(calm), _bytes(mark.apply(calm, clip=True))) >= 44
+
+
+def _bytes(frames: torch.Tensor) -> Frame:
+    picture: Frame = (frames[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    return picture
