@@ -39,9 +39,18 @@ class RefusedError(Exception):
         self.reason = reason
 
 
+def _prepare() -> None:
+    """What the server process is to import, and with how many threads its matrices are multiplied: one.
+    Detection multiplies many small ones, and threads that wait for each other on a busy machine cost it up
+    to forty times its time (measured). An operator's own setting stands.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+
+
 def start_server() -> None:
     """Start the server process now, so that its imports go on beside those of this process."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(PRELOAD))
+    _prepare()
     multiprocessing.forkserver.ensure_running()
 
 
@@ -50,8 +59,8 @@ class Isolator:
 
     def __init__(self, limits: ProcessLimits, *, parallel: int = 2) -> None:
         self._limits = limits
+        _prepare()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(PRELOAD))
         self._slots = threading.BoundedSemaphore(parallel)
 
     def warm(self) -> None:

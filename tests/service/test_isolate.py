@@ -19,6 +19,10 @@ def echo(data: bytes) -> bytes:
     return data
 
 
+def threads() -> bytes:
+    return os.environ["OPENBLAS_NUM_THREADS"].encode()
+
+
 def refuse() -> bytes:
     raise RefusedError("too_odd", "This file is odd.\nVery.")
 
@@ -75,6 +79,10 @@ def test_the_answer_comes_back_as_it_is(isolator: Isolator) -> None:
     data = bytes(range(256)) * 100
     assert isolator.run(echo, data) == data
     isolator.warm()
+
+
+def test_matrices_are_multiplied_with_one_thread(isolator: Isolator) -> None:
+    assert isolator.run(threads) == os.environ["OPENBLAS_NUM_THREADS"].encode() == b"1"
 
 
 def test_every_file_gets_a_process_of_its_own(isolator: Isolator) -> None:
