@@ -15,7 +15,6 @@ from math import expm1, log1p
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import genpareto
 
 from guard.errors import BackendError
 
@@ -70,6 +69,8 @@ class Calibration:
 
     def _beyond(self, rate: float) -> float:
         """Returns the similarity that is exceeded with probability `rate`, from the fitted tail."""
+        from scipy.stats import genpareto  # imported late: it takes half a second
+
         floor = float(self.largest[-1])
         shape, scale = self._tail
         share = len(self.largest) / self.comparisons
@@ -84,6 +85,8 @@ class Calibration:
     @cached_property
     def _tail(self) -> tuple[float, float]:
         """Shape and scale of the fitted tail."""
+        from scipy.stats import genpareto
+
         shape, _, scale = genpareto.fit(self.largest - self.largest[-1], floc=0.0)
         # A negative shape bounds the tail, and would promise that nothing is more similar: not relied on.
         return max(float(shape), 0.0), float(scale)

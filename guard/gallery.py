@@ -198,6 +198,11 @@ class FaceMatcher:
                 "calibrate with the models in use"
             )
 
+    @property
+    def model_id(self) -> str:
+        """Names detector and embedder."""
+        return self.reader.model_id
+
     def shown(
         self, pixels: NDArray[np.uint8], *, wrong_person_at_most: float, among: frozenset[str] | None = None
     ) -> tuple[frozenset[str], ...]:

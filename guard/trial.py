@@ -92,7 +92,7 @@ class Trial:
         """
         if pictures < LEAST_PICTURES:
             raise BackendError(f"a trial needs at least {LEAST_PICTURES} pictures, not {pictures}")
-        asked = [(prompt, seed) for seed, prompt in enumerate(trial_prompts(adapter, pictures))]
+        asked = self.asked(adapter, pictures)
         own = self._alike([self.reader.read(plain(prompt, seed)) for prompt, seed in asked])
         if own >= ONE_PERSON_SHARE * pictures:
             raise BackendError(
@@ -104,6 +104,10 @@ class Trial:
         return TrialVerdict(
             adapter.sha256, outcome, pictures, with_face, alike, self.system, self.reader.model_id
         )
+
+    def asked(self, adapter: Adapter, pictures: int) -> tuple[tuple[str, int], ...]:
+        """Returns the prompts and seeds of a trial."""
+        return tuple((prompt, seed) for seed, prompt in enumerate(trial_prompts(adapter, pictures)))
 
     def _outcome(self, seen: Sequence[SeenFaces], alike: int, with_face: int, pictures: int) -> TrialOutcome:
         if self._protected(seen):

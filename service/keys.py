@@ -15,7 +15,7 @@ from provenance import (
     ProvenanceError,
     TrustAnchors,
 )
-from provenance.authority import create_dev_authority
+from provenance.authority import DevAuthority, create_dev_authority
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.signing import (
@@ -37,6 +37,7 @@ __all__ = [
     "examine_chain",
     "examine_keys",
     "expiry_alarm",
+    "gallery_key",
     "prompt_key",
     "randbelow",
     "read_master",
@@ -54,6 +55,7 @@ MASTER_BYTES = 32
 SUBKEYS = 16
 """Sub-keys of an epoch: the default of `KeyRing.derive`."""
 _PROMPT_INFO = b"assay prompt digest 1"
+_GALLERY_INFO = b"assay face gallery 1"
 
 
 def create_keys(
@@ -113,6 +115,11 @@ def prompt_key(settings: Settings) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=_PROMPT_INFO).derive(read_master(settings))
 
 
+def gallery_key(settings: Settings) -> bytes:
+    """Seals the gallery of protected people; who loses it loses the gallery, and nothing else."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=_GALLERY_INFO).derive(read_master(settings))
+
+
 def trust(settings: Settings) -> TrustAnchors:
     """Whose manifests count as trusted, and whose time-stamps. Raises `ConfigurationError`."""
     anchors = TrustAnchors.bundled()
@@ -127,7 +134,16 @@ def trust(settings: Settings) -> TrustAnchors:
             anchors = anchors if path is None else add(anchors, path.read_bytes())
         except (OSError, ProvenanceError) as error:
             raise ConfigurationError(f"{name}={path}: {error}") from error
-    return anchors
+    return _knowing_its_own(anchors, settings)
+
+
+def _knowing_its_own(anchors: TrustAnchors, settings: Settings) -> TrustAnchors:
+    """The development authority is told apart from strangers; it becomes no anchor by that."""
+    root = DevAuthority(settings.keys).root
+    try:
+        return anchors.with_own_root(root.read_bytes()) if root.is_file() else anchors
+    except (OSError, ProvenanceError) as error:
+        raise ConfigurationError(f"{root}: {error}") from error
 
 
 def revoked(settings: Settings) -> frozenset[str]:

@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from generator.digests import file_digest
 from generator.errors import LoadError
 from generator.stages import CancelRequested, Progress
 from generator.systems import system_for_pipeline
-from guard import Guard
+from guard import Guard, GuardError
 from service import keys
 from service.errors import ConfigurationError, StorageError
 from service.inspection import Inspector, build_inspector, media_limits
@@ -93,7 +94,22 @@ def _local(settings: Settings, given: dict[str, Any]) -> SafeGenerator:
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     system = load_system(settings.model, device=settings.device, dtype=_dtype(settings))
+    for path, weight in _adapters(settings):
+        try:
+            system = system.load_adapter(path, given["guard"], weight=weight)
+        except GuardError as error:
+            raise ConfigurationError(f"ASSAY_ADAPTERS: {path}: {error}") from error
     return SafeGenerator(system=system, **given)
+
+
+def _adapters(settings: Settings) -> Iterator[tuple[Path, float]]:
+    """The LoRA files of the setting with their weights. Raises `ConfigurationError`."""
+    for entry in filter(None, settings.adapters.split(",")):
+        path, _, weight = entry.strip().partition("=")
+        try:
+            yield Path(path).expanduser(), float(weight or 1.0)
+        except ValueError as error:
+            raise ConfigurationError(f"ASSAY_ADAPTERS: {entry!r} is not FILE or FILE=WEIGHT") from error
 
 
 def _hosted(settings: Settings, spec: SystemSpec, given: dict[str, Any]) -> HostedGenerator:

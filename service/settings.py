@@ -79,6 +79,14 @@ class Settings:
     """Folder of an open_clip model (open_clip_config.json and safetensors), for `shows` and `idea` rules."""
     consent_issuers: Path | None = None
     """Ed25519 public keys, PEM, of those who may issue consent tokens; empty means no consent is valid."""
+    face_detector: Path | None = None
+    """YuNet (ONNX) that finds faces; empty means MTCNN, which comes with a dependency."""
+    face_embedder: Path | None = None
+    """Weights that tell faces apart: SFace (ONNX), or InceptionResnetV1 (.pt or safetensors)."""
+    adapter_issuers: Path | None = None
+    """Ed25519 public keys, PEM, of those who vouch for adapters; empty means nobody does."""
+    adapters: str = ""
+    """LoRA files that a local system carries, FILE or FILE=WEIGHT, commas between; the guard judges them."""
     deployment: str = "assay"
     """Name mixed into the key derivation, so that two installations never share marks."""
     key_epoch: int = 0
@@ -268,6 +276,21 @@ class Settings:
     def decision_log(self) -> Path:
         """The sealed log of what the guard decided on this machine."""
         return self.home / "decisions.log"
+
+    @property
+    def faces(self) -> Path:
+        """Folder of the sealed gallery of protected people and the calibration of its models."""
+        return self.home / "faces"
+
+    @property
+    def adapter_folder(self) -> Path:
+        """Folder of adapter manifests (*.json) and, in `trials`, of what trial pictures showed."""
+        return self.home / "adapters"
+
+    @property
+    def revoked_consents(self) -> Path:
+        """Ids of consents that were withdrawn, one a line."""
+        return self.home / "revoked-consents.txt"
 
     @property
     def vault(self) -> Path:

@@ -13,11 +13,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from guard import Decision, Guard, GuardError, MtcnnFaces, Policy, SignedConsents
+from guard import Decision, Guard, GuardError, Policy, SignedConsents
+from guard.adapter_facts import AdapterIntake
 from guard.clip import ClipIdeas, ClipModel, ClipPictures
 from guard.ideas import embedded_ideas
 from guard.vault import purge
-from service import keys, metrics, policies
+from service import identity, keys, metrics, policies
 from service.errors import ConfigurationError
 from service.jobs import JobLimits, JobStore
 from service.recording import build_recorder
@@ -153,7 +154,8 @@ def follow_policy(
 
     Raises `ConfigurationError`.
     """
-    faces, consented = MtcnnFaces(), consents(settings)
+    faces, consented = identity.face_detector(settings), consents(settings)
+    people, adapters = identity.people(settings, faces), adapter_intake(settings)
     handle_key = keys.prompt_key(settings)
     recorder = build_recorder(settings) if record else None
     ideas, classes = image_text(settings)
@@ -161,7 +163,7 @@ def follow_policy(
     def build(policy: Policy) -> Guard:
         return Guard(
             policy, faces=faces, consents=consented, clock=clock, handle_key=handle_key, record=recorder,
-            ideas=ideas, classes=classes,
+            ideas=ideas, classes=classes, people=people, adapters=adapters,
         )  # fmt: skip
 
     issuers = public_keys("ASSAY_POLICY_ISSUERS", settings.policy_issuers)
@@ -185,7 +187,13 @@ def image_text(settings: Settings) -> tuple[ClipIdeas | None, ClipPictures | Non
 def consents(settings: Settings) -> SignedConsents | None:
     """Checks consent tokens against the configured issuers. Raises `ConfigurationError`."""
     found = public_keys("ASSAY_CONSENT_ISSUERS", settings.consent_issuers)
-    return SignedConsents(found) if found else None
+    revoked = identity.RevokedConsents(settings.revoked_consents)
+    return SignedConsents(found, revoked=revoked) if found else None
+
+
+def adapter_intake(settings: Settings) -> AdapterIntake:
+    """Who vouches for which adapters, and what their trials showed. Raises `ConfigurationError`."""
+    return identity.adapters(settings, public_keys("ASSAY_ADAPTER_ISSUERS", settings.adapter_issuers))
 
 
 def public_keys(setting: str, path: Path | None) -> tuple[Ed25519PublicKey, ...]:

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import admin, bench, doctor, keys, media, records, reproduce, serve, verify
+from service.cli import (
+    adapters,
+    admin,
+    bench,
+    consents,
+    doctor,
+    faces,
+    keys,
+    media,
+    records,
+    reproduce,
+    serve,
+    verify,
+)
 from service.cli.console import BAD_INPUT, complain
 from service.cli.policy import app as policy_app
 from service.errors import ServiceError
@@ -26,6 +39,9 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys", help="Create and examine keys.")
 app.add_typer(admin.app, name="admin", help="Tenants, limits, keys, jobs, audit log.")
 app.add_typer(records.app, name="records", help="Revoke, delete and prune records.")
+app.add_typer(faces.app, name="faces", help="The gallery of protected people.")
+app.add_typer(consents.app, name="consents", help="Issue and withdraw consents.")
+app.add_typer(adapters.app, name="adapters", help="Inspect adapters and vouch for them.")
 app.add_typer(policy_app, name="policy", help="Check, test and try policies.")
 app.add_typer(bench.app, name="bench", help="Measure.")
 app.command()(serve.serve)
