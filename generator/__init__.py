@@ -4,7 +4,13 @@
     system = load_system("assay-tiny")
     safe = SafeGenerator(system=system, guard=guard, ring=ring, detector=detector, signing_key=key,
     trust=trust, ...) released = safe.generate(Request(prompt="a red balloon"), media_id, register=register)
+
+What samples and encodes needs torch and diffusers, which take seconds to load; they are loaded when first
+asked for, and never to check a request.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from generator.admit import Hear
 from generator.errors import (
@@ -20,16 +26,19 @@ from generator.errors import (
     SelfCheckError,
     StageError,
 )
-from generator.load import System, compile_system, load_system
-from generator.mark_media import MediaMarker
-from generator.pipeline import Issuer, SafeGenerator
 from generator.quality import QualityReport, QualityRules
 from generator.references import ReadReference, ReferenceFrames, reader
-from generator.release import Register, Released
-from generator.request import MediaFormat, MediaKind, Reference, Request
-from generator.sign import SignedMedia, UnsignedMedia
+from generator.request import Codec, MediaFormat, MediaKind, Reference, Request
 from generator.stages import CancelRequested, Progress
 from generator.systems import EMBEDDED, SYSTEMS, Seam, SystemSpec, Takes, system_named
+
+if TYPE_CHECKING:
+    from generator.issuer import Issuer
+    from generator.load import System, compile_system, load_system
+    from generator.mark_media import MediaMarker
+    from generator.pipeline import SafeGenerator
+    from generator.release import Register, Released
+    from generator.sign import SignedMedia, UnsignedMedia
 
 __all__ = [
     "EMBEDDED",
@@ -37,6 +46,7 @@ __all__ = [
     "BindingError",
     "CancelRequested",
     "Cancelled",
+    "Codec",
     "GeneratorError",
     "Hear",
     "Issuer",
@@ -72,3 +82,25 @@ __all__ = [
     "reader",
     "system_named",
 ]
+
+_WITH_TORCH = {
+    "Issuer": "generator.issuer",
+    "MediaMarker": "generator.mark_media",
+    "Register": "generator.release",
+    "Released": "generator.release",
+    "SafeGenerator": "generator.pipeline",
+    "SignedMedia": "generator.sign",
+    "System": "generator.load",
+    "UnsignedMedia": "generator.sign",
+    "compile_system": "generator.load",
+    "load_system": "generator.load",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Loads what needs torch when it is first asked for (PEP 562)."""
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_WITH_TORCH[name]), name)
+    globals()[name] = value
+    return value

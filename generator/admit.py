@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from generator.errors import RequestError
 from generator.references import ReadReference, ReferenceFrames, read_references
-from generator.request import MAX_SEED, Request
+from generator.request import MAX_SEED, MediaKind, Request
 from generator.stages import Seal, require_seal
 from generator.systems import SystemSpec
 from guard import Decision, Guard, GuardRequest, Picture, Stage, Text
@@ -63,9 +63,21 @@ def admit(
     references = read_references(complete, read)
     decisions = tuple(guard.enforce(asked) for asked in guard_requests(complete, references, hear))
     spec.check_references(complete)
+    _check_lengths(complete, references, spec)
     if complete.seed is None:
         complete = complete.with_seed(randbelow(MAX_SEED))
     return Allowed(request=complete, decisions=decisions, references=references, seal=_SEAL)
+
+
+def _check_lengths(request: Request, references: tuple[ReferenceFrames, ...], spec: SystemSpec) -> None:
+    """A system without a number of frames of its own makes as many as its clips have."""
+    for given in references:
+        clip = given.reference.kind is MediaKind.VIDEO and spec.frames_name is None
+        if clip and len(given.frames) < (request.frames or 1):
+            raise RequestError(
+                f"frames: {given.reference.title} has {len(given.frames)}, and {spec.name} makes as many; "
+                f"ask for no more, not {request.frames}"
+            )
 
 
 def guard_requests(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final, TypedDict
 
 import torch
@@ -19,24 +19,22 @@ from generator.screen import ScreenedFrames
 from guard import Decision
 from provenance import Agent, Input, ManifestFacts, Model, PolicyRef
 from provenance.manifest import SOFT_BINDING_ALG, SOUND_BINDING_ALG
-from watermark import MediaId
 
 PRODUCT: Final = "assay"
 
 
 def made_here(
     screened: ScreenedFrames,
+    marked: MarkedMedia,
     system: System,
-    media_id: MediaId,
     *,
-    encoded: Path,
     inputs: tuple[Input, ...],
     prompt_key: bytes,
     now: datetime,
 ) -> ManifestFacts:
-    """The facts of a generated file: model, policy, digests of prompt, parameters and of the file `encoded`
-    before it is signed, references as inputs."""
-    allowed = screened.marked.allowed
+    """The facts of a generated file: model, policy, digests of prompt, parameters and of the file before it
+    is signed, the marks it carries, references as inputs."""
+    allowed, media_id = screened.marked.allowed, marked.mark.media_id
     request, wanted = allowed.request, allowed.request.format or MediaFormat.MP4
     clip_ms = (
         round(1000 * (request.frames or 1) / request.fps)
@@ -56,10 +54,11 @@ def made_here(
             "prompt": prompt_digest(request.prompt, prompt_key),
             "parameters": parameters_digest(parameters(request, system)),
             "model": system.digest,
-            "encoded": file_digest(encoded),
+            "encoded": file_digest(marked.path),
         },
         span_ms=clip_ms,
         inputs=inputs,
+        **sound_algs(marked),
     )
 
 
@@ -80,13 +79,16 @@ def parameters(request: Request, system: System) -> Mapping[str, object]:
         "seed": request.seed,
         "steps": request.steps,
         "guidance": request.guidance,
+        "second_pass": asdict(system.spec.second_pass) if system.spec.second_pass else None,
         "format": request.format,
+        "codec": request.codec,
         "device": str(system.pipeline.device),
         "dtype": str(system.pipeline.dtype),
         "torch": torch.__version__,
         "diffusers": version("diffusers"),
         "transformers": version("transformers"),
         "machine": platform.machine(),
+        "threads": torch.get_num_threads() if system.pipeline.device.type == "cpu" else None,
     }
 
 

@@ -8,7 +8,7 @@ blur one another, and the first id is the one that its record speaks of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -20,18 +20,17 @@ from generator.digests import file_digest
 from generator.encode import encode_copy
 from generator.errors import MarkingError, SelfCheckError
 from generator.facts import PRODUCT, sound_algs
-from generator.pipeline import Issuer
-from generator.release import Register, Released, release, work_folder
+from generator.issuer import Issuer
+from generator.release import Register, Released, work_folder
 from generator.request import MIN_SIDE, MediaFormat, MediaKind
-from generator.sign import leave_unsigned, sign
 from generator.sound import encode_sound, format_of_sound, mime_of
 from generator.stages import CancelRequested, Progress, never_cancelled, no_progress, stop_if
+from generator.visible import Labelling
 from provenance import Agent, Input, ManifestFacts, Role, SourceType
 from watermark import (
     AudioDetection,
     AudioDetector,
     Detection,
-    Mark,
     Media,
     MediaId,
     open_media,
@@ -42,6 +41,7 @@ _FORMATS: Final = {
     "image/png": MediaFormat.PNG,
     "image/jpeg": MediaFormat.JPEG,
     "image/webp": MediaFormat.WEBP,
+    "image/avif": MediaFormat.AVIF,
     "video/mp4": MediaFormat.MP4,
     "video/quicktime": MediaFormat.MP4,
 }
@@ -77,8 +77,8 @@ class MediaMarker(Issuer):
         progress: Progress = no_progress,
         cancelled: CancelRequested = never_cancelled,
     ) -> Released:
-        """A marked copy of `source`: PNG, JPEG, WebP, MP4 or MOV, upright, with its frame times and sound;
-        WAV, FLAC, MP3 or M4A.
+        """A marked copy of `source`: PNG, JPEG, WebP, AVIF, MP4 or MOV, upright, with its frame times and
+        sound; WAV, FLAC, MP3 or M4A.
 
         The sound of a clip is marked as well where it holds a mark: not when it is silent or shorter than a
         second. `source_type` says what AI had to do with it (None: nothing is claimed). Transparent parts
@@ -87,23 +87,19 @@ class MediaMarker(Issuer):
         `register` raises.
         """
         told = Told(progress, cancelled)
+        # What AI had no part in gets no label that says so.
+        issuer = self if source_type is not None else replace(self, labelling=Labelling())
         sound_format = format_of_sound(source)
         with work_folder(self.folder) as work:
             if sound_format is None:
-                marked, seconds = self._mark_pictures(source, media_id, work, told)
+                marked, seconds = issuer._mark_pictures(source, media_id, work, told)
             else:
                 marked, seconds = self._mark_sound(source, media_id, sound_format, work, told)
             progress("sign", 0.0)
             facts = self._facts(source, marked, seconds, title or source.name, source_type)
-            asset = (
-                leave_unsigned(marked, facts, tenant=tenant, limits=self.limits)
-                if no_sign
-                else sign(
-                    marked, facts, key=self.signing_key, trust=self.trust, tenant=tenant, limits=self.limits
-                )
+            return issuer.issue(
+                marked, facts, tenant=tenant, register=register, cancelled=cancelled, signed=not no_sign
             )
-            stop_if(cancelled)
-            return release(asset, self.folder, register)
 
     def _mark_pictures(
         self, source: Path, media_id: MediaId, work: Path, told: Told
@@ -142,7 +138,7 @@ class MediaMarker(Issuer):
     ) -> MarkedMedia:
         key = self.ring.draw(self.randbelow)
         for strength in self.strengths:
-            mark = Mark(key, media_id, strength)
+            mark = self.labelling.mark(key, media_id, strength)
             encoded = encode_copy(
                 media,
                 mark,
@@ -193,7 +189,7 @@ def _format(media: Media) -> MediaFormat:
     if wanted is None or wanted.kind is not MediaKind(media.kind):
         kind = f"an animated {media.mime}" if MediaKind(media.kind) is MediaKind.VIDEO else media.mime
         raise MarkingError(
-            f"{media.path.name} is {kind}; give PNG, JPEG, WebP, MP4, MOV, WAV, FLAC, MP3 or M4A"
+            f"{media.path.name} is {kind}; give PNG, JPEG, WebP, AVIF, MP4, MOV, WAV, FLAC, MP3 or M4A"
         )
     if min(media.width, media.height) < MIN_SIDE:
         raise MarkingError(

@@ -9,7 +9,7 @@ only sound that was marked is encoded anew.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -47,15 +47,23 @@ def has_timing(path: Path) -> bool:
         return file.read(8)[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free")
 
 
-def with_timing_and_audio(silent: Path, source: Path, target: Path, sound: Sound | None = None) -> None:
+def with_timing_and_audio(
+    silent: Path,
+    source: Path,
+    target: Path,
+    sound: Sound | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> None:
     """Write `target`: the picture track of `silent` at the times of `source`, with the sound tracks of
     `source`; `sound`, where given, takes the place of the first of them, at the time at which that began.
+    `labels` go into the container's metadata.
 
     Raises `MarkingError` when the frames do not correspond or the sound cannot lie in an MP4 file.
     """
     try:
         times = _frame_times(source)
         with av.open(str(silent)) as pictures, av.open(str(source)) as sounds, _open_target(target) as out:
+            out.metadata.update(labels or {})
             track = out.add_stream_from_template(pictures.streams.video[0])
             given = sounds.streams.audio
             replaced = [add_sound_stream(out, "aac", sound, AAC_BITS_PER_CHANNEL)] if sound else []

@@ -1,7 +1,9 @@
 """Make a released file again from its request and record, and say whether the bytes or the pictures match.
 
-The same weights, packages and kind of device give the same bytes; another device gives pictures that differ
-in the last bits. The record's digests tell which of the two cases it is.
+The same weights, packages, kind of device and, on a processor, number of threads (PyTorch sums in another
+order on more of them) give the same bytes; anything else gives pictures that differ in the last bits. The
+encoder runs on a fixed number of threads, since it would write other bytes on more. The record's digests
+tell which of the two cases it is.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from generator.stages import CancelRequested, Progress, never_cancelled, no_prog
 from provenance import Record
 from provenance.comparison import Match, compare
 from provenance.fingerprint import MAX_VIEWS, VIEW_LINES, Sampler
-from watermark import Mark, MarkKey, Strength, open_media
+from watermark import AudioDetector, MarkKey, Strength, open_media
 
 
 class Likeness(StrEnum):
@@ -77,11 +79,13 @@ def reproduce(
     allowed = maker.admit(request)
     told = _digests(maker, allowed.request)
     differs = tuple(name for name, digest in told.items() if record.digests.get(name) != digest)
-    psnr, alike = None, False
+    psnr, alike, listener = None, False, AudioDetector(maker.detector.rings)
     with work_folder(maker.folder) as work:
         for strength in maker.strengths:
-            mark = Mark(_key(maker, record), record.media_id, strength)
-            frames = sample(maker.system, allowed, mark, progress=progress, cancelled=cancelled)
+            mark = maker.labelling.mark(_key(maker, record), record.media_id, strength)
+            frames = sample(
+                maker.system, allowed, mark, listener=listener, progress=progress, cancelled=cancelled
+            )
             made = encode(screen(frames, maker.guard, maker.quality), work).path
             if file_digest(made) == recorded:
                 return Reproduction(Likeness.BYTES, differs, None if released is None else float("inf"))

@@ -130,7 +130,8 @@ def run_passes(system: System, arguments: dict[str, Any]) -> Any:
     size = [side * second.scale for side in latents.shape[-2:]]
     large = torch.nn.functional.interpolate(latents, size=size, mode="bicubic")
     kept = {name: value for name, value in arguments.items() if name not in ("width", "height")}
-    refiner = getattr(diffusers, second.pipeline).from_pipe(system.pipeline)
+    # `from_pipe` drops components of a class that it does not know, such as a VAE that is being marked.
+    refiner = getattr(diffusers, second.pipeline).from_pipe(system.pipeline, vae=system.pipeline.vae)
     refiner.set_progress_bar_config(disable=True)
     return refiner(**kept, image=large, strength=second.strength)
 

@@ -42,7 +42,7 @@ def marked_assembly(processor: Any, mark: Mark) -> Iterator[None]:
     clip.
 
     The class of the instance is swapped for one of the same name, as `marked_decode` does it, and put back at
-    the end.
+    the end. Whatever form is asked for, a tensor is what the pipeline gets.
     """
     plain = type(processor)
     if "postprocess_video" in vars(processor):
@@ -56,7 +56,7 @@ def marked_assembly(processor: Any, mark: Mark) -> Iterator[None]:
         if output_type == "latent":
             raise LeakError("a pipeline asked for latents instead of pictures")
         calls += 1
-        return plain.postprocess_video(self, _mark_clips(video, mark), output_type, **options)
+        return plain.postprocess_video(self, _mark_clips(video, mark), "pt", **options)
 
     processor.__class__ = type(plain.__name__, (plain,), {"postprocess_video": postprocess_video})
     try:

@@ -1,8 +1,8 @@
 """The mark in sound: tracks of clips and sound files.
 
-A track from elsewhere is marked where it can hold the mark: not when it is silent or shorter than a second. Sound
-that was made here is marked or silent, or nothing is released. A second soft binding says that a track is
-marked, and then the self-check requires that it reads back from the encoded file.
+A track from elsewhere is marked where it can hold the mark: not when it is silent or shorter than a second.
+Sound that was made here is marked or silent, or nothing is released. A second soft binding says that a track
+is marked, and then the self-check requires that it reads back from the encoded file.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def made_sound(
         return MadeSound(sound, None)
     marked = marked_sound(sound, key, media_id, listener)
     if marked is None:
-        raise EmbeddingError(f"the sound of {seconds:.1f} s is too short or plain for a mark; try another seed")
+        raise EmbeddingError(
+            f"the sound of {seconds:.1f} s is too short or plain for a mark; try another seed"
+        )
     return MadeSound(*marked)
 
 

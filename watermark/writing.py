@@ -23,6 +23,7 @@ from watermark.errors import MediaError
 
 _BT709 = 1  # primaries, transfer and matrix all have code 1 (ITU-T H.273)
 _MAX_FPS_DENOMINATOR = 1001
+_THREADS = 4  # fixed: encoders write other bytes on more threads, and a file must come again on any machine
 _STILL_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".avif": "AVIF"}
 
 
@@ -107,6 +108,7 @@ def _add_stream(
     stream.width, stream.height = width + width % 2, height + height % 2
     context = stream.codec_context
     context.thread_type = "FRAME"  # slices, the default, cost 4 % in size
+    context.thread_count = _THREADS
     context.color_primaries = context.color_trc = context.colorspace = _BT709
     context.color_range = ColorRange.MPEG
     return stream

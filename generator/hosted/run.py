@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from generator.admit import OUTPUT_PICTURES, Allowed, Hear, admit, enforce_output
+from generator.admit import Allowed, Hear, admit, enforce_output
 from generator.confirm import MarkedMedia
 from generator.digests import file_digest, parameters_digest, prompt_digest
 from generator.errors import Cancelled, RequestError
@@ -29,9 +29,8 @@ from generator.inputs import inputs_of
 from generator.mark_media import MediaMarker, Told
 from generator.quality import QualityRules, check_quality
 from generator.references import ReadReference, reader
-from generator.release import Register, Released, release, work_folder
+from generator.release import Register, Released, work_folder
 from generator.request import Request
-from generator.sign import sign
 from generator.sound import mime_of
 from generator.stages import CancelRequested, Progress, never_cancelled, no_progress, stop_if
 from guard import Guard
@@ -82,16 +81,9 @@ class HostedGenerator(MediaMarker):
             self._screen(arrived, allowed.request)
             marked, seconds = self._mark_pictures(arrived, media_id, work, Told(progress, cancelled))
             progress("sign", 0.0)
-            signed = sign(
-                marked,
-                self._made_elsewhere(allowed, arrived, marked, seconds),
-                key=self.signing_key,
-                trust=self.trust,
-                tenant=allowed.request.tenant,
-                limits=self.limits,
-            )
-            stop_if(cancelled)
-            return release(signed, self.folder, register)
+            facts = self._made_elsewhere(allowed, arrived, marked, seconds)
+            tenant = allowed.request.tenant
+            return self.issue(marked, facts, tenant=tenant, register=register, cancelled=cancelled)
 
     def admit(self, request: Request) -> Allowed:
         """The guard's answer and the price, before anything is sent."""
@@ -138,8 +130,7 @@ class HostedGenerator(MediaMarker):
         stride = max(1, media.frame_count // _CHECKED_FRAMES)
         frames = np.stack(list(islice(media.frames(stride), _CHECKED_FRAMES + 1)) or _nothing())
         check_quality(frames, self.quality)
-        shown = np.linspace(0, len(frames) - 1, min(OUTPUT_PICTURES, len(frames))).round().astype(int)
-        enforce_output(frames[shown], request, self.guard)
+        enforce_output(frames, request, self.guard)
 
     def _made_elsewhere(
         self, allowed: Allowed, arrived: Path, marked: MarkedMedia, seconds: float

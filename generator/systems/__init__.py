@@ -11,7 +11,7 @@ from typing import Final
 from generator.errors import LoadError
 from generator.systems.hosted import HOSTED
 from generator.systems.image import IMAGE
-from generator.systems.spec import Provider, Seam, SystemSpec, Takes
+from generator.systems.spec import Provider, Seam, SecondPass, SystemSpec, Takes
 from generator.systems.video import VIDEO
 from generator.systems.wan import EMBEDDED, WAN
 
@@ -24,6 +24,7 @@ __all__ = [
     "SYSTEMS",
     "Provider",
     "Seam",
+    "SecondPass",
     "SystemSpec",
     "Takes",
     "system_for_pipeline",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from generator.request import MediaKind
-from generator.systems.spec import IMAGE_IN, SystemSpec, Takes
+from generator.systems.spec import IMAGE_IN, SecondPass, SystemSpec, Takes
 
 _SD15: Final = SystemSpec(
     name="sd1.5",
@@ -45,6 +45,14 @@ IMAGE: Final = (
     _SD15,
     replace(
         _SD15,
+        name="sd1.5-hires",
+        width=1024,
+        height=1024,
+        size_multiple=16,
+        second_pass=SecondPass("StableDiffusionImg2ImgPipeline"),
+    ),
+    replace(
+        _SD15,
         name="sd1.5-i2i",
         pipeline="StableDiffusionImg2ImgPipeline",
         takes=IMAGE_IN,
@@ -59,6 +67,27 @@ IMAGE: Final = (
         guidance=5.0,
     ),
     replace(
+        _SD15,
+        name="sdxl-hires",
+        source="stabilityai/stable-diffusion-xl-base-1.0",
+        pipeline="StableDiffusionXLPipeline",
+        width=2048,
+        height=2048,
+        size_multiple=16,
+        guidance=5.0,
+        second_pass=SecondPass("StableDiffusionXLImg2ImgPipeline"),
+    ),
+    replace(
+        _SD15,
+        name="sdxl-i2i",
+        source="stabilityai/stable-diffusion-xl-base-1.0",
+        pipeline="StableDiffusionXLImg2ImgPipeline",
+        width=1024,
+        height=1024,
+        guidance=5.0,
+        takes=IMAGE_IN,
+    ),
+    replace(
         _FLUX,
         name="sd3.5-medium",
         source="stabilityai/stable-diffusion-3.5-medium",
@@ -66,7 +95,17 @@ IMAGE: Final = (
         guidance=7.0,
         max_sequence_length=256,
     ),
+    replace(
+        _FLUX,
+        name="sd3.5-medium-i2i",
+        source="stabilityai/stable-diffusion-3.5-medium",
+        pipeline="StableDiffusion3Img2ImgPipeline",
+        guidance=7.0,
+        max_sequence_length=256,
+        takes=IMAGE_IN,
+    ),
     _FLUX,
+    replace(_FLUX, name="flux.1-dev-i2i", pipeline="FluxImg2ImgPipeline", takes=IMAGE_IN),
     replace(
         _FLUX,
         name="flux.2-dev",

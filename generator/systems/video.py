@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from generator.request import MediaKind
-from generator.systems.spec import IMAGE_IN, Seam, SystemSpec
+from generator.systems.spec import IMAGE_IN, VIDEO_IN, Seam, SystemSpec, Takes
 
 _COG: Final = SystemSpec(
     name="cogvideox-5b",
@@ -37,6 +37,20 @@ _LTX: Final = SystemSpec(
     max_sequence_length=128,
 )
 
+_LTX2: Final = replace(
+    _LTX,
+    name="ltx-2",
+    source="Lightricks/LTX-2",
+    pipeline="LTX2Pipeline",
+    width=768,
+    frames=121,
+    fps=24,
+    steps=40,
+    guidance=4.0,
+    max_sequence_length=1024,
+    sound=True,
+)
+
 _HUNYUAN: Final = SystemSpec(
     name="hunyuanvideo",
     source="hunyuanvideo-community/HunyuanVideo",
@@ -63,6 +77,13 @@ VIDEO: Final = (
     ),
     replace(
         _COG,
+        name="cogvideox-5b-v2v",
+        pipeline="CogVideoXVideoToVideoPipeline",
+        takes=VIDEO_IN,
+        frames_name=None,
+    ),
+    replace(
+        _COG,
         name="mochi-1",
         source="genmo/mochi-1-preview",
         pipeline="MochiPipeline",
@@ -75,6 +96,13 @@ VIDEO: Final = (
         max_sequence_length=256,
     ),
     _HUNYUAN,
+    replace(
+        _HUNYUAN,
+        name="hunyuanvideo-i2v",
+        source="hunyuanvideo-community/HunyuanVideo-I2V",
+        pipeline="HunyuanVideoImageToVideoPipeline",
+        takes=IMAGE_IN,
+    ),
     replace(
         _HUNYUAN,
         name="hunyuanvideo-1.5",
@@ -114,4 +142,26 @@ VIDEO: Final = (
     ),
     _LTX,
     replace(_LTX, name="ltx-video-i2v", pipeline="LTXImageToVideoPipeline", takes=IMAGE_IN),
+    replace(
+        _LTX,
+        name="ltx-video-v2v",
+        source="Lightricks/LTX-Video-0.9.7-dev",
+        pipeline="LTXConditionPipeline",
+        takes={"image": Takes.OPTIONAL, "video": Takes.OPTIONAL},
+        max_sequence_length=256,
+    ),
+    replace(
+        _LTX,
+        name="ltx-video-long",
+        source="Lightricks/LTX-Video-0.9.8-13B-distilled",
+        pipeline="LTXI2VLongMultiPromptPipeline",
+        frames=361,
+        steps=8,
+        guidance=1.0,
+        takes={"image": Takes.OPTIONAL},
+        arguments={"image": ("cond_image",)},
+        seam=Seam.ASSEMBLED,
+    ),
+    _LTX2,
+    replace(_LTX2, name="ltx-2-i2v", pipeline="LTX2ImageToVideoPipeline", takes=IMAGE_IN),
 )

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from generator.request import MediaKind
-from generator.systems.spec import IMAGE_IN, VIDEO_IN, SystemSpec, Takes
+from generator.systems.spec import IMAGE_IN, VIDEO_IN, Seam, SystemSpec, Takes
 from generator.tiny import load_settings
 
 EMBEDDED: Final = "assay-tiny"
@@ -66,6 +66,44 @@ WAN: Final = (
         frames=121,
         fps=24,
         size_multiple=32,
+    ),
+    replace(
+        _WAN,
+        name="wan2.2-i2v-a14b",
+        source="Wan-AI/Wan2.2-I2V-A14B-Diffusers",
+        pipeline="WanImageToVideoPipeline",
+        takes=IMAGE_IN,
+        steps=40,
+        guidance=3.5,
+    ),
+    replace(
+        _WAN,
+        name="wan2.2-animate-14b",
+        source="Wan-AI/Wan2.2-Animate-14B-Diffusers",
+        pipeline="WanAnimatePipeline",
+        width=1280,
+        height=720,
+        frames=77,
+        fps=30,
+        frame_step=1,
+        frames_name=None,
+        steps=20,
+        guidance=1.0,
+        takes={"image": Takes.REQUIRED, "video": Takes.REQUIRED},
+        arguments={"video": ("pose_video", "face_video")},
+        seam=Seam.ASSEMBLED,
+    ),
+    replace(
+        _WAN,
+        name="helios-14b",
+        source="BestWishYsh/Helios-Base",
+        pipeline="HeliosPipeline",
+        width=640,
+        height=384,
+        frames=129,
+        fps=24,
+        seam=Seam.ASSEMBLED,
+        takes={"image": Takes.OPTIONAL, "video": Takes.OPTIONAL},
     ),
     replace(
         _WAN,

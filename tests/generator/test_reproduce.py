@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from generator import Request, SafeGenerator
+from generator import Codec, Request, SafeGenerator
+from generator.codecs import write_clip
 from generator.reproduce import Likeness, ReproductionError, reproduce
 from tests.generator.conftest import MEDIA_ID, Desk, system_of
 
@@ -50,6 +54,31 @@ def test_the_record_tells_scheduler_packages_and_hardware(safe_image: SafeGenera
     from generator.facts import parameters
 
     told = parameters(PICTURE, safe_image.system)
-    assert {"scheduler", "torch", "diffusers", "transformers", "device", "dtype", "machine"} <= set(told)
+    assert {
+        "scheduler",
+        "torch",
+        "diffusers",
+        "transformers",
+        "device",
+        "dtype",
+        "machine",
+        "threads",
+    } <= set(told)
     other = system_of("sd1.5")
     assert parameters(PICTURE, other)["weights"] == other.digest
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors can be taken away on Linux only")
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.AV1])
+def test_a_clip_has_the_same_bytes_on_fewer_processors(codec: Codec, tmp_path: Path) -> None:
+    frames = np.random.default_rng(1).integers(0, 99, (8, 128, 128, 3), np.uint8)
+    here = os.sched_getaffinity(0)
+    written = []
+    try:
+        for processors in (here, {min(here)}):
+            os.sched_setaffinity(0, processors)
+            write_clip(tmp_path / "clip.mp4", frames, fps=8, codec=codec)
+            written.append((tmp_path / "clip.mp4").read_bytes())
+    finally:
+        os.sched_setaffinity(0, here)
+    assert written[0] == written[1]

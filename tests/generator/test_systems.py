@@ -4,10 +4,13 @@ import inspect
 from pathlib import Path
 
 import diffusers
+import numpy as np
 import pytest
 
+from generator.admit import Allowed, admit
 from generator.errors import LoadError, RequestError
 from generator.load import LEAKING_OPTIONS
+from generator.references import ReferenceFrames
 from generator.request import MediaFormat, MediaKind, Reference, Request
 from generator.systems import (
     EMBEDDED,
@@ -18,6 +21,7 @@ from generator.systems import (
     system_for_pipeline,
     system_named,
 )
+from guard import Guard
 from tests.generator.tiny_systems import BUILDERS
 
 WAN = system_named("wan2.1-t2v-1.3b")
@@ -28,7 +32,8 @@ BOAT = Request(prompt="a boat")
 def test_each_row_fits_the_pipeline_class_that_it_names(spec: SystemSpec) -> None:
     accepted = set(inspect.signature(getattr(diffusers, spec.pipeline).__call__).parameters)
     frames = spec.frames_name if spec.output is MediaKind.VIDEO else None
-    named = {frames, spec.guidance_name, *spec.takes, *spec.options} - {None}
+    references = {name for kind in spec.takes for name in spec.names_of(kind)}
+    named = {frames, spec.guidance_name, *references, *spec.options} - {None}
     assert named <= accepted
     assert ("prompt" in accepted) == spec.prompted
     assert ("negative_prompt" in accepted) == spec.negative
@@ -46,7 +51,9 @@ def test_the_defaults_of_each_row_obey_its_own_rules(spec: SystemSpec) -> None:
 
 
 def _needed(spec: SystemSpec) -> tuple[Reference, ...]:
-    return tuple(Reference(path=Path("r"), kind=MediaKind(kind)) for kind in spec.takes)
+    return tuple(
+        Reference(path=Path("r"), kind=MediaKind(kind)) for kind in spec.takes for _ in spec.names_of(kind)
+    )
 
 
 def test_names_are_unique_and_the_embedded_one_is_there() -> None:
@@ -67,7 +74,10 @@ def test_what_is_not_given_is_filled_in_and_what_is_given_stays() -> None:
     [
         (Request(prompt="a boat", width=840), r"width: .* multiple of 16, not 840; 832 would do"),
         (Request(prompt="a boat", frames=6), r"frames: .* 4k\+1, not 6; 5 would do"),
-        (Request(prompt="a boat", format=MediaFormat.WAV), "format: .* makes mp4, png, jpeg, webp, not wav"),
+        (
+            Request(prompt="a boat", format=MediaFormat.WAV),
+            "format: .* makes mp4, png, jpeg, webp.*, not wav",
+        ),
     ],
 )
 def test_what_the_system_cannot_do_is_refused_with_what_would_do(request_: Request, message: str) -> None:
@@ -100,12 +110,39 @@ def test_a_prompt_is_not_dropped_in_silence() -> None:
         ("wan2.1-t2v-1.3b", ["image"], "takes no image"),
         ("wan2.1-i2v-14b", [], "needs one image"),
         ("wan2.1-i2v-14b", ["image", "image"], "takes one image, not 2"),
+        ("wan2.2-animate-14b", ["image", "video"], "needs as video: pose_video, face_video"),
+        ("wan2.2-animate-14b", ["image", "video", "video", "video"], "takes up to 2 of kind video, not 3"),
     ],
 )
 def test_references_must_be_what_the_system_takes(name: str, kinds: list[str], message: str) -> None:
     references = tuple(Reference(path=Path("r"), kind=MediaKind(kind)) for kind in kinds)
     with pytest.raises(RequestError, match=message):
         system_named(name).check_references(Request(prompt="a boat", references=references))
+
+
+def test_a_clip_too_short_for_the_mark_of_its_sound_is_refused() -> None:
+    ltx = system_named("ltx-2")
+    with pytest.raises(RequestError, match="frames: ltx-2 makes sound, whose mark needs 1 s"):
+        ltx.complete(Request(prompt="a boat", frames=17))
+    assert ltx.complete(Request(prompt="a boat", frames=25)).fps == 24
+    ltx.complete(Request(prompt="a boat", format=MediaFormat.PNG))  # a picture makes no sound
+
+
+def test_a_system_that_follows_a_clip_makes_no_more_frames_than_it_has(guard: Guard) -> None:
+    black = np.zeros((64, 64, 3), np.uint8)
+    spec = system_named("cogvideox-5b-v2v")
+    given = Reference(path=Path("r"), kind=MediaKind.VIDEO, title="dance")
+
+    def read(reference: Reference, most: int) -> ReferenceFrames:
+        return ReferenceFrames(reference, "video/mp4", "", (black,) * 5)
+
+    def ask(frames: int) -> Allowed:
+        request = Request(prompt="a boat", frames=frames, references=(given,))
+        return admit(request, spec, guard, read=read, randbelow=lambda below: 3)
+
+    assert ask(5).request.frames == 5
+    with pytest.raises(RequestError, match="frames: dance has 5, and cogvideox-5b-v2v makes as many"):
+        ask(9)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -120,7 +157,11 @@ def test_a_pipeline_class_without_a_row_is_refused() -> None:
 
 def table_line(spec: SystemSpec) -> str:
     """The line that docs/systems.md must hold for this row."""
-    needs = ", ".join(kind if takes is Takes.REQUIRED else f"[{kind}]" for kind, takes in spec.takes.items())
+    counted = {kind: f"{n} {kind}" if (n := len(spec.names_of(kind))) > 1 else kind for kind in spec.takes}
+    needs = ", ".join(
+        counted[kind] if takes is Takes.REQUIRED else f"[{counted[kind]}]"
+        for kind, takes in spec.takes.items()
+    )
     is_clip = spec.output is MediaKind.VIDEO
     length = f", {spec.frames} at {spec.fps:g}/s" if is_clip else ""
     step = "any" if spec.frame_step == 1 else f"{spec.frame_step}k+1"
@@ -128,7 +169,7 @@ def table_line(spec: SystemSpec) -> str:
         f"`{spec.name}`",
         "in this package" if spec.name == EMBEDDED else spec.source or "your folder",
         spec.pipeline,
-        spec.output,
+        f"{spec.output} and sound" if spec.sound else spec.output,
         needs or "-",
         f"{spec.width}x{spec.height}{length}",
         f"{step}, this size"
@@ -136,7 +177,7 @@ def table_line(spec: SystemSpec) -> str:
         else f"{step}, /{spec.size_multiple}"
         if is_clip
         else f"/{spec.size_multiple}",
-        spec.seam,
+        f"{spec.seam}, second pass" if spec.second_pass else spec.seam,
         "yes" if spec.name in BUILDERS else "with its own weights" if spec.name == EMBEDDED else "no",
     )
     return f"| {' | '.join(cells)} |"

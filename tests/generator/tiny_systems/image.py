@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from diffusers import (
@@ -11,19 +11,29 @@ from diffusers import (
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxImg2ImgPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
     SD3Transformer2DModel,
+    StableDiffusion3Img2ImgPipeline,
     StableDiffusion3Pipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
 
 from tests.generator.tiny_systems.text import byte_tokenizer, clip_text, clip_text_projected, qwen, t5
+
+_SHIFTED: Final = {
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+    "shift_factor": 0.06,
+    "scaling_factor": 1.5,
+}
 
 
 def image_vae(latents: int = 4, **options: Any) -> AutoencoderKL:
@@ -74,7 +84,7 @@ def stable_diffusion_image_to_image() -> StableDiffusionImg2ImgPipeline:
     return StableDiffusionImg2ImgPipeline(**_sd_parts())
 
 
-def stable_diffusion_xl() -> StableDiffusionXLPipeline:
+def _xl_parts() -> dict[str, Any]:
     torch.manual_seed(0)
     unet = _unet(
         cross_attention_dim=64,
@@ -83,19 +93,27 @@ def stable_diffusion_xl() -> StableDiffusionXLPipeline:
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=80,
     )
-    return StableDiffusionXLPipeline(
-        vae=image_vae(),
-        unet=unet,
-        text_encoder=clip_text(),
-        tokenizer=byte_tokenizer(),
-        text_encoder_2=clip_text_projected(),
-        tokenizer_2=byte_tokenizer(),
-        scheduler=EulerDiscreteScheduler(steps_offset=1, timestep_spacing="leading"),
-        add_watermarker=False,
-    )
+    return {
+        "vae": image_vae(),
+        "unet": unet,
+        "text_encoder": clip_text(),
+        "tokenizer": byte_tokenizer(),
+        "text_encoder_2": clip_text_projected(),
+        "tokenizer_2": byte_tokenizer(),
+        "scheduler": EulerDiscreteScheduler(steps_offset=1, timestep_spacing="leading"),
+        "add_watermarker": False,
+    }
 
 
-def stable_diffusion_3() -> StableDiffusion3Pipeline:
+def stable_diffusion_xl() -> StableDiffusionXLPipeline:
+    return StableDiffusionXLPipeline(**_xl_parts())
+
+
+def stable_diffusion_xl_image_to_image() -> StableDiffusionXLImg2ImgPipeline:
+    return StableDiffusionXLImg2ImgPipeline(**_xl_parts())
+
+
+def _sd3_parts() -> dict[str, Any]:
     torch.manual_seed(0)
     transformer = SD3Transformer2DModel(
         sample_size=32,
@@ -109,17 +127,25 @@ def stable_diffusion_3() -> StableDiffusion3Pipeline:
         pooled_projection_dim=64,
         out_channels=4,
     )
-    return StableDiffusion3Pipeline(
-        transformer=transformer.eval(),
-        vae=image_vae(use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06, scaling_factor=1.5),
-        text_encoder=clip_text_projected(),
-        tokenizer=byte_tokenizer(),
-        text_encoder_2=clip_text_projected(),
-        tokenizer_2=byte_tokenizer(),
-        text_encoder_3=_wide_t5(64),
-        tokenizer_3=byte_tokenizer(256),
-        scheduler=FlowMatchEulerDiscreteScheduler(),
-    )
+    return {
+        "transformer": transformer.eval(),
+        "vae": image_vae(**_SHIFTED),
+        "text_encoder": clip_text_projected(),
+        "tokenizer": byte_tokenizer(),
+        "text_encoder_2": clip_text_projected(),
+        "tokenizer_2": byte_tokenizer(),
+        "text_encoder_3": _wide_t5(64),
+        "tokenizer_3": byte_tokenizer(256),
+        "scheduler": FlowMatchEulerDiscreteScheduler(),
+    }
+
+
+def stable_diffusion_3() -> StableDiffusion3Pipeline:
+    return StableDiffusion3Pipeline(**_sd3_parts())
+
+
+def stable_diffusion_3_image_to_image() -> StableDiffusion3Img2ImgPipeline:
+    return StableDiffusion3Img2ImgPipeline(**_sd3_parts())
 
 
 def _wide_t5(width: int) -> Any:
@@ -129,7 +155,7 @@ def _wide_t5(width: int) -> Any:
     return T5EncoderModel(config).eval()
 
 
-def flux() -> FluxPipeline:
+def _flux_parts() -> dict[str, Any]:
     torch.manual_seed(0)
     transformer = FluxTransformer2DModel(
         patch_size=1,
@@ -143,15 +169,23 @@ def flux() -> FluxPipeline:
         axes_dims_rope=(4, 4, 8),
         guidance_embeds=True,
     )
-    return FluxPipeline(
-        transformer=transformer.eval(),
-        vae=image_vae(use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06, scaling_factor=1.5),
-        text_encoder=clip_text(),
-        tokenizer=byte_tokenizer(),
-        text_encoder_2=t5(),
-        tokenizer_2=byte_tokenizer(512),
-        scheduler=FlowMatchEulerDiscreteScheduler(),
-    )
+    return {
+        "transformer": transformer.eval(),
+        "vae": image_vae(**_SHIFTED),
+        "text_encoder": clip_text(),
+        "tokenizer": byte_tokenizer(),
+        "text_encoder_2": t5(),
+        "tokenizer_2": byte_tokenizer(512),
+        "scheduler": FlowMatchEulerDiscreteScheduler(),
+    }
+
+
+def flux() -> FluxPipeline:
+    return FluxPipeline(**_flux_parts())
+
+
+def flux_image_to_image() -> FluxImg2ImgPipeline:
+    return FluxImg2ImgPipeline(**_flux_parts())
 
 
 def qwen_image() -> QwenImagePipeline:

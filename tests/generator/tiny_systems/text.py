@@ -17,6 +17,9 @@ from transformers import (
     CLIPVisionModelWithProjection,
     Gemma2Config,
     Gemma2Model,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3TextConfig,
     LlamaConfig,
     LlamaModel,
     PreTrainedTokenizerFast,
@@ -24,6 +27,7 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLTextConfig,
     Qwen2_5_VLTextModel,
+    SiglipVisionConfig,
     T5Config,
     T5EncoderModel,
 )
@@ -106,6 +110,35 @@ def gemma() -> Gemma2Model:
         attn_implementation="eager",
     )
     return Gemma2Model(config).eval()
+
+
+def gemma3() -> Gemma3ForConditionalGeneration:
+    """Gemma 3 with eyes that nobody asks to see."""
+    text = Gemma3TextConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    config = Gemma3Config(text_config=text, vision_config=siglip_config(), mm_tokens_per_image=4)
+    return Gemma3ForConditionalGeneration(config).eval()
+
+
+def siglip_config() -> SiglipVisionConfig:
+    return SiglipVisionConfig(
+        hidden_size=32,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=16,
+    )
 
 
 def qwen(whole: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""CogVideoX, Mochi, HunyuanVideo, Stable Video Diffusion, LTX-Video and AnimateDiff."""
+"""CogVideoX, Mochi, HunyuanVideo, Stable Video Diffusion and AnimateDiff."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from diffusers import (
     AutoencoderKLCogVideoX,
     AutoencoderKLHunyuanVideo,
     AutoencoderKLHunyuanVideo15,
-    AutoencoderKLLTXVideo,
     AutoencoderKLMochi,
     AutoencoderKLTemporalDecoder,
     ClassifierFreeGuidance,
     CogVideoXImageToVideoPipeline,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
+    CogVideoXVideoToVideoPipeline,
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -26,9 +26,6 @@ from diffusers import (
     HunyuanVideoFramepackTransformer3DModel,
     HunyuanVideoPipeline,
     HunyuanVideoTransformer3DModel,
-    LTXImageToVideoPipeline,
-    LTXPipeline,
-    LTXVideoTransformer3DModel,
     MochiPipeline,
     MochiTransformer3DModel,
     MotionAdapter,
@@ -36,7 +33,7 @@ from diffusers import (
     UNet2DConditionModel,
     UNetSpatioTemporalConditionModel,
 )
-from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
+from transformers import SiglipImageProcessor, SiglipVisionModel
 
 from tests.generator.tiny_systems.image import image_vae
 from tests.generator.tiny_systems.text import (
@@ -46,11 +43,12 @@ from tests.generator.tiny_systems.text import (
     clip_vision,
     llama,
     qwen,
+    siglip_config,
     t5,
 )
 
 
-def _with_t5(**others: Any) -> dict[str, Any]:
+def with_t5(**others: Any) -> dict[str, Any]:
     return {"tokenizer": byte_tokenizer(512), "text_encoder": t5(), **others}
 
 
@@ -82,7 +80,7 @@ def _cog(latents_in: int) -> dict[str, Any]:
         temporal_compression_ratio=4,
     )
     scheduler = DDIMScheduler(steps_offset=1, clip_sample=False)
-    return _with_t5(transformer=transformer.eval(), vae=vae.eval(), scheduler=scheduler)
+    return with_t5(transformer=transformer.eval(), vae=vae.eval(), scheduler=scheduler)
 
 
 def cogvideox() -> CogVideoXPipeline:
@@ -91,6 +89,10 @@ def cogvideox() -> CogVideoXPipeline:
 
 def cogvideox_image_to_video() -> CogVideoXImageToVideoPipeline:
     return CogVideoXImageToVideoPipeline(**_cog(8))
+
+
+def cogvideox_video_to_video() -> CogVideoXVideoToVideoPipeline:
+    return CogVideoXVideoToVideoPipeline(**_cog(4))
 
 
 def mochi() -> MochiPipeline:
@@ -113,7 +115,7 @@ def mochi() -> MochiPipeline:
         layers_per_block=(1, 1, 1, 1, 1),
     )
     scheduler = FlowMatchEulerDiscreteScheduler()
-    return MochiPipeline(**_with_t5(transformer=transformer.eval(), vae=vae.eval(), scheduler=scheduler))
+    return MochiPipeline(**with_t5(transformer=transformer.eval(), vae=vae.eval(), scheduler=scheduler))
 
 
 def _hunyuan_vae() -> AutoencoderKLHunyuanVideo:
@@ -169,17 +171,9 @@ def framepack() -> HunyuanVideoFramepackPipeline:
         image_proj_dim=32,
         has_clean_x_embedder=True,
     )
-    eyes = SiglipVisionConfig(
-        hidden_size=32,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=32,
-        patch_size=16,
-    )
     return HunyuanVideoFramepackPipeline(
         **parts,
-        image_encoder=SiglipVisionModel(eyes).eval(),
+        image_encoder=SiglipVisionModel(siglip_config()).eval(),
         feature_extractor=SiglipImageProcessor(size={"height": 32, "width": 32}),
     )
 
@@ -260,47 +254,6 @@ def stable_video_diffusion() -> StableVideoDiffusionPipeline:
         image_encoder=clip_vision(),
         feature_extractor=clip_pixels(),
     )
-
-
-def _ltx() -> dict[str, Any]:
-    torch.manual_seed(0)
-    transformer = LTXVideoTransformer3DModel(
-        in_channels=8,
-        out_channels=8,
-        patch_size=1,
-        patch_size_t=1,
-        num_attention_heads=4,
-        attention_head_dim=8,
-        cross_attention_dim=32,
-        num_layers=1,
-        caption_channels=32,
-    )
-    vae = AutoencoderKLLTXVideo(
-        latent_channels=8,
-        block_out_channels=(8, 8, 8, 8),
-        decoder_block_out_channels=(8, 8, 8, 8),
-        layers_per_block=(1, 1, 1, 1, 1),
-        decoder_layers_per_block=(1, 1, 1, 1, 1),
-        spatio_temporal_scaling=(True, True, True, False),
-        decoder_spatio_temporal_scaling=(True, True, True, False),
-        decoder_inject_noise=(False,) * 5,
-        upsample_residual=(False,) * 4,
-        upsample_factor=(1, 1, 1, 1),
-        patch_size=4,
-        patch_size_t=1,
-        encoder_causal=True,
-        decoder_causal=False,
-    )
-    scheduler = FlowMatchEulerDiscreteScheduler()
-    return _with_t5(transformer=transformer.eval(), vae=vae.eval(), scheduler=scheduler)
-
-
-def ltx() -> LTXPipeline:
-    return LTXPipeline(**_ltx())
-
-
-def ltx_image_to_video() -> LTXImageToVideoPipeline:
-    return LTXImageToVideoPipeline(**_ltx())
 
 
 def animatediff() -> AnimateDiffPipeline:

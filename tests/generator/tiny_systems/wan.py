@@ -9,11 +9,16 @@ from diffusers import (
     AutoencoderKLWan,
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
+    HeliosPipeline,
+    HeliosScheduler,
+    HeliosTransformer3DModel,
     SanaVideoPipeline,
     SanaVideoTransformer3DModel,
     SkyReelsV2Pipeline,
     SkyReelsV2Transformer3DModel,
     UniPCMultistepScheduler,
+    WanAnimatePipeline,
+    WanAnimateTransformer3DModel,
     WanImageToVideoPipeline,
     WanPipeline,
     WanTransformer3DModel,
@@ -98,6 +103,70 @@ def wan_vace() -> WanVACEPipeline:
         WanVACETransformer3DModel, num_layers=2, vace_layers=[0], vace_in_channels=2 * LATENTS + 64
     )
     return WanVACEPipeline(**_parts(transformer=transformer))
+
+
+def wan_animate() -> WanAnimatePipeline:
+    """Segments, each conditioned on the decoded end of the one before: marked after assembly."""
+    transformer = _transformer(
+        WanAnimateTransformer3DModel,
+        in_channels=2 * LATENTS + 4,
+        latent_channels=LATENTS,
+        image_dim=8,
+        motion_encoder_channel_sizes={str(2**side): 8 for side in range(2, 7)},
+        motion_encoder_size=64,
+        motion_style_dim=8,
+        motion_dim=4,
+        motion_encoder_dim=8,
+        face_encoder_hidden_dim=8,
+        face_encoder_num_heads=2,
+        inject_face_latents_blocks=1,
+        motion_encoder_batch_size=4,
+    )
+    eyes = {"image_encoder": clip_vision(8), "image_processor": clip_pixels()}
+    scheduler = UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    )
+    return WanAnimatePipeline(**_parts(transformer=transformer, scheduler=scheduler), **eyes)
+
+
+def wan_residual() -> WanPipeline:
+    """Wan 2.2 5B: a decoder with shortcuts that makes patches of 2 x 2 pixels, 16 to a latent."""
+    vae = AutoencoderKLWan(
+        base_dim=4,
+        decoder_base_dim=8,
+        z_dim=LATENTS,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        latents_mean=[0.0] * LATENTS,
+        latents_std=[1.0] * LATENTS,
+        is_residual=True,
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        scale_factor_spatial=16,
+    )
+    parts = _parts(transformer=_transformer())
+    return WanPipeline(**{**parts, "vae": vae.eval()}, expand_timesteps=True)
+
+
+def helios() -> HeliosPipeline:
+    """Chunks after one another, each decoded by itself."""
+    torch.manual_seed(0)
+    transformer = HeliosTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=LATENTS,
+        out_channels=LATENTS,
+        text_dim=32,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=1,
+        rope_dim=(4, 4, 4),
+    )
+    scheduler = HeliosScheduler(stages=1, stage_range=[0, 1], use_dynamic_shifting=True)
+    return HeliosPipeline(**_parts(transformer=transformer.eval(), scheduler=scheduler))
 
 
 def skyreels() -> SkyReelsV2Pipeline:
