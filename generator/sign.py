@@ -17,7 +17,6 @@ from provenance import (
     SigningKey,
     TrustAnchors,
     fingerprint_media,
-    read_manifest,
     sign_asset,
 )
 from watermark import MediaLimits, open_media
@@ -71,7 +70,7 @@ def sign(
     """
     target = marked.path.with_stem("signed")
     signed = sign_asset(marked.path, target, facts, key, trust=trust)
-    report = read_manifest(target, trust)
+    report = signed.report
     if not report.state.intact:
         reasons = "; ".join(failure.code for failure in report.failures)
         raise BindingError(f"the manifest read back as {report.state}: {reasons or report.note}")

@@ -10,6 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -36,10 +37,13 @@ from watermark import (
     open_media,
     read_sound,
 )
+from watermark.localise import MAX_EXAMINED
 
 REFERENCE_PIXELS = 4_000_000
 """A reference picture is shrunk to this before it leaves the limited process: no model takes more."""
 HEADER = struct.Struct(">I")
+EXAMINATIONS = 6
+"""Looks for further marks in a file that shows one: the whole, what is left of it, halves of its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Parts:
     located: tuple[Located, ...]
 
 
-def inspect(path: Path, context: InspectionContext) -> bytes:
+def inspect(path: Path, context: InspectionContext, thorough: bool = False) -> bytes:
     """Everything that a file says about itself, as encoded `Evidence`."""
     _require_media(path)
     try:
@@ -76,8 +80,12 @@ def inspect(path: Path, context: InspectionContext) -> bytes:
             trust=context.trust,
             limits=context.limits,
             listener=AudioDetector(context.rings),
+            locate=partial(
+                locate, rings=context.rings, examinations=MAX_EXAMINED if thorough else EXAMINATIONS
+            ),
+            thorough=thorough,
         )
-    except (MediaError, ProvenanceError) as error:
+    except (MediaError, ProvenanceError, DetectionError) as error:
         raise RefusedError("unreadable_media", str(error)) from error
     return encode(evidence)
 

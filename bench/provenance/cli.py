@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.provenance import agreement, fuzz, likeness, recovery, registry, tamper
+from bench.provenance import agreement, fuzz, likeness, recovery, registry, speed, tamper
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -25,6 +25,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     alike = parts.add_parser("likeness", help=likeness.__doc__)
     alike.add_argument("--count", type=int, default=likeness.COUNT, help="records")
+    fast = parts.add_parser("speed", help=speed.__doc__)
+    fast.add_argument("--count", type=int, default=speed.REPEATS, help="repeats")
+    fast.add_argument("--big", type=int, default=speed.BIG_BYTES, help="bytes of the big file")
     stored = parts.add_parser("registry", help=registry.__doc__)
     stored.add_argument("--count", type=int, default=registry.COUNT, help="records")
     stored.add_argument("--lookups", type=int, default=registry.LOOKUPS)
@@ -69,6 +72,10 @@ def _likeness(args: argparse.Namespace) -> bool:
     return not any(row["wrong"] for row in summary.values())
 
 
+def _speed(args: argparse.Namespace) -> bool:
+    return speed.met(speed.run(args.out, args.count, args.big))
+
+
 def _registry(args: argparse.Namespace) -> bool:
     summary = registry.run(args.out, args.count, args.lookups)
     return bool(max(summary["p99_ms"].values()) <= 5)
@@ -81,4 +88,5 @@ _PARTS = {
     "recovery": _recovery,
     "likeness": _likeness,
     "registry": _registry,
+    "speed": _speed,
 }

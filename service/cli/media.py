@@ -74,12 +74,17 @@ def mark(
         str | None, typer.Option("--id", help="12 hexadecimal digits; drawn when left out.")
     ] = None,
     no_sign: Annotated[bool, typer.Option("--no-sign", help="Mark and register without a manifest.")] = False,
+    ai: Annotated[
+        bool, typer.Option("--ai", help="State that AI made it: in the manifest, in labels, on the picture.")
+    ] = False,
     json: AsJson = False,
 ) -> int:
     """Mark, sign and register a picture, clip or sound that was made elsewhere."""
     from generator import MediaMarker
+    from provenance import SourceType
     from service import keys
     from service.inspection import media_limits
+    from service.labelling import labelling
     from watermark import Detector
 
     services = _services()
@@ -94,12 +99,14 @@ def mark(
             clock=services.clock,
             randbelow=keys.randbelow(services.settings),
             limits=media_limits(services.settings),
+            labelling=labelling(services.settings),
         )
         released = marker.mark(
             source,
             _reserve(services, media_id),
             register=_registering(services, output),
             no_sign=no_sign,
+            source_type=SourceType.TRAINED_ALGORITHMIC if ai else None,
             progress=progress,
         )
         released.path.replace(output)

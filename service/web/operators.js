@@ -51,12 +51,25 @@ function opener(row, line, width, more) {
 }
 
 const code = (text) => (text ? el("code", { text: String(text) }) : "");
-const TONES = { completed: "good", allow: "good", in_progress: "note", queued: "plain", failed: "bad", block: "bad", deny: "bad", stands: "good", workers: "good", no_workers: "bad" };
+const TONES = { live: "good", missing: "bad", completed: "good", allow: "good", in_progress: "note", queued: "plain", failed: "bad", block: "bad", deny: "bad", stands: "good", workers: "good", no_workers: "bad" };
 const SHAPES = { good: "check", bad: "cross", warn: "broken", note: "spark", plain: "dash" };
 
-function chip(state) {
+function chip(state, words = sayOr(`chip.${state}`, String(state))) {
   const tone = TONES[state] ?? "warn";
-  return el("span", { class: `chip ${tone}` }, icon(SHAPES[tone]), el("span", { text: sayOr(`chip.${state}`, String(state)) }));
+  return el("span", { class: `chip ${tone}` }, icon(SHAPES[tone]), el("span", { text: words }));
+}
+
+/** Which promises can be kept now, and a notice for each that cannot. */
+async function stages() {
+  const answer = await fetch("/readyz").then((found) => found.json()).catch(() => null);
+  if (!answer?.stages) return el("p", { class: "notice", role: "alert", text: say("say.no_answer") });
+  const all = Object.entries(answer.stages);
+  return el(
+    "div",
+    {},
+    el("ul", { class: "stages", "aria-label": say("operators.stages") }, ...all.map(([name, { live }]) => el("li", {}, chip(live ? "live" : "missing", name)))),
+    ...all.filter(([, { live }]) => !live).map(([stage, { detail }]) => el("p", { class: "notice", text: say("operators.not_live", { stage, detail }) })),
+  );
 }
 
 /** A list with filters and a button for the next page. `load(parameters)` answers {data, next}. */
@@ -124,13 +137,14 @@ function queuePanel() {
   );
   const loadNow = () =>
     guarded(async () => {
-      const report = await ask("/v1/admin/queue");
+      const [report, promises] = await Promise.all([ask("/v1/admin/queue"), stages()]);
       const tiles = el("ul", { class: "tiles" });
       for (const [state, count] of Object.entries(report.counts)) {
         tiles.append(el("li", {}, chip(state), el("b", { text: count.toLocaleString() })));
       }
       tiles.append(el("li", {}, chip(report.workers.length ? "workers" : "no_workers"), el("b", { text: String(report.workers.length) })));
       now.replaceChildren(
+        promises,
         tiles,
         el("h2", { text: say("operators.waiting") }),
         table(say("operators.waiting"), [

@@ -21,6 +21,7 @@ export function reportBody(report) {
     el("p", { class: "means", text: sayOr(`means.${report.verdict}`, "means.unknown") }),
     lanes(report),
     timeline(report),
+    regions(report),
     explanations(report.explain ?? []),
     record(report),
     manifest(report.c2pa),
@@ -42,7 +43,7 @@ function section(title, ...children) {
 function lanes(report) {
   const list = el("ul", { class: "lanes" });
   for (const [name, [state, tone, detail]] of [
-    ["mark", markLane(report.watermark)],
+    ["mark", markLane(report.watermark, onlyPart(report))],
     ["credentials", credentialsLane(report.c2pa)],
     ["record", recordLane(report.registry)],
     ["likeness", likenessLane(report.fingerprint)],
@@ -71,20 +72,22 @@ function withPowers(text) {
   return made;
 }
 
-function markLane(mark) {
+function markLane(mark, partial) {
   const chance = mark?.log10_p < 0 ? withPowers(say("lane.chance", { power: Math.round(mark.log10_p) })) : "";
-  if (mark?.found) return [say("lane.found"), "good", chance];
+  if (mark?.found) return [say(partial ? "lane.part" : "lane.found"), "good", chance];
+  if (partial) return [say("lane.part"), "good", withPowers(say("lane.chance", { power: Math.round(partial.log10_p) }))];
   if (mark?.band === "inconclusive") return [say("lane.weak"), "warn", chance];
   return [say("lane.absent"), "plain", ""];
 }
 
 function credentialsLane(c2pa) {
   const who = c2pa?.signer?.organisation || c2pa?.signer?.common_name || "";
-  if (c2pa?.is_ours) return [say("lane.found"), "good", who];
+  if (c2pa?.is_ours) return [say("lane.ours"), "good", c2pa.own_authority ? say("lane.development_note") : who];
   switch (c2pa?.state) {
     case "trusted":
       return [say("lane.trusted"), c2pa.names_ours ? "bad" : "good", who];
     case "valid":
+      if (c2pa.own_authority) return [say("lane.development"), "note", say("lane.development_note")];
       return [say("lane.untrusted"), c2pa.names_ours ? "bad" : "note", who];
     case "invalid":
       return [say("lane.broken"), "bad", who];
@@ -112,6 +115,12 @@ function likenessLane(fingerprint) {
   return [say("lane.unclear"), "plain", fingerprint.compared ? views : ""];
 }
 
+/** The strongest marked part, where the mark is not all over. */
+function onlyPart(report) {
+  const { parts, coverage } = report;
+  return parts?.length && (coverage.time < 0.9 || coverage.area < 0.8) ? parts[0] : null;
+}
+
 // Timeline: which seconds of a clip carry which mark
 
 /** Spans that cover the clip from end to end, the unmarked ones included. */
@@ -133,7 +142,7 @@ export function spans(parts, length) {
 
 function timeline(report) {
   const length = report.media?.seconds ?? 0;
-  const parts = report.timeline ?? [];
+  const parts = (report.parts ?? []).filter((part) => part.end > part.start);
   if (!length || !parts.length) return null;
   const whole = spans(parts, length);
   const main = report.watermark?.id ?? parts[0].id;
@@ -158,6 +167,30 @@ function timeline(report) {
     el("p", { class: "ends", "aria-hidden": "true" }, el("span", { text: clock(0) }), el("span", { text: clock(length) })),
     legend,
   );
+}
+
+/** Which regions of the picture carry which mark, drawn to scale, and whether they show what was recorded. */
+function regions(report) {
+  const { width, height } = report.media ?? {};
+  if (!onlyPart(report) || !width) return null;
+  const main = report.watermark?.id ?? report.parts[0].id;
+  const frame = el("div", { class: "regions", "aria-hidden": "true" });
+  frame.style.aspectRatio = `${width} / ${height}`;
+  const list = el("ul", { class: "region-list" });
+  for (const part of report.parts) {
+    const kind = part.id === main ? "ours" : "other";
+    const { left, top, right, bottom } = part.box;
+    const drawn = el("span", { class: kind });
+    const places = { left: left / width, top: top / height, width: (right - left) / width, height: (bottom - top) / height };
+    for (const [side, share] of Object.entries(places)) drawn.style[side] = `${100 * share}%`;
+    frame.append(drawn);
+    const found = { match: "timeline.matches", mismatch: "timeline.mismatches" }[part.match] ?? "timeline.uncompared";
+    const when = part.end > part.start ? `${clock(part.start)}–${clock(part.end)}: ` : "";
+    list.append(
+      el("li", { class: kind }, code(part.id), ` ${when}${say("timeline.region", { left, top, right, bottom })}, ${say(found)}`),
+    );
+  }
+  return section(say("timeline.regions"), frame, list);
 }
 
 // Explanations

@@ -14,6 +14,7 @@ class Entry {
   constructor(file) {
     this.file = file;
     this.report = null;
+    this.thorough = false;
     this.state = "waiting";
     this.title = el("span", { class: "file-name", text: file.name });
     this.note = el("span", { class: "state", text: say("state.waiting") });
@@ -37,8 +38,20 @@ class Entry {
     this.report = report;
     this.show("done", badge(report.verdict));
     this.card.classList.add(look(report.verdict)[1]);
-    this.body.replaceChildren(...reportBody(report));
+    this.body.replaceChildren(...reportBody(report), ...this.closer(report));
     status.textContent = say("say.done", { name: this.file.name, verdict: verdictWords(report.verdict) });
+  }
+
+  /** Offers the slower search, where the whole shows no mark and nobody looked for parts. */
+  closer(report) {
+    if (report.parts || report.watermark?.found || !report.media?.width) return [];
+    const look = () => {
+      this.thorough = true;
+      this.card.classList.remove("good", "plain", "note", "bad", "warn");
+      this.retry();
+    };
+    const button = el("button", { type: "button", class: "quiet-button", text: say("state.closer"), click: look });
+    return [el("p", { class: "closer" }, button, el("span", { class: "faint", text: say("state.closer_note") }))];
   }
 
   fail(detail, locked) {
@@ -75,7 +88,7 @@ function preview(file) {
 function send(entry) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch tells nothing of an upload's progress
-    request.open("POST", "/v1/verify");
+    request.open("POST", entry.thorough ? "/v1/verify?thorough=true" : "/v1/verify");
     for (const [name, value] of Object.entries(apiKey.headers())) request.setRequestHeader(name, value);
     request.responseType = "json";
     request.upload.addEventListener("progress", (event) => {

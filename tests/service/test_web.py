@@ -182,7 +182,7 @@ def test_a_key_is_asked_for_and_sent(verify: Tab, samples: dict[str, Path]) -> N
 def test_a_timeline_says_which_seconds_are_ours(verify: Tab, samples: dict[str, Path]) -> None:
     page = verify.page
     part = {"start": 2.0, "end": 5.0, "id": "0123456789ab", "log10_p": -9.0}
-    body = json.dumps(REPORT | {"timeline": [part | {"start": 7.0, "end": 8.0, "id": "ffffffffffff"}, part]})
+    body = json.dumps(REPORT | {"parts": [part | {"start": 7.0, "end": 8.0, "id": "ffffffffffff"}, part]})
     page.route(
         "**/v1/verify", lambda route: route.fulfill(status=200, body=body, content_type="application/json")
     )
