@@ -35,6 +35,7 @@ _FOREIGN = {
 _PICKLE_PROTOCOLS = range(2, 6)  # a pickle begins with 0x80 and its protocol
 _RANK_KEYS = ("lora_down", "lora_A", "hada_w1_b", "hada_w2_b", "lokr_w1_b", "lokr_w2_b")
 _HASH_CHUNK = 1 << 20  # bytes
+_COMMAS_OF_A_TENSOR = 5  # between its three keys, in shape and offsets, before the next one; most have 4 or 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,13 @@ def _read_header(file: BinaryIO, size: int, limits: AdapterLimits) -> tuple[dict
     if start[8:] != b"{":
         raise AdapterError("the header is not a JSON object")
     file.seek(8)
-    return _parse(file.read(length)), size - 8 - length
+    data = file.read(length)
+    # Counted before it is parsed: millions of numbers take seconds, and no sound header has them.
+    if (tensors := data.count(b'"data_offsets"')) > limits.max_tensors:
+        raise AdapterError(f"the file has {tensors:,} tensors; at most {limits.max_tensors:,} are let in")
+    if data.count(b",") > limits.max_tensors * _COMMAS_OF_A_TENSOR + limits.max_metadata_characters:
+        raise AdapterError("the header has too many values for the tensors that are let in")
+    return _parse(data), size - 8 - length
 
 
 def _foreign(start: bytes) -> str | None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.guard import faces, ideas, names, report, speed
+from bench.guard import adapters, faces, ideas, names, report, shipped, speed
 from bench.guard.data import PEOPLE
 
-PARTS = ("names", "ideas", "faces", "speed")
+PARTS = ("names", "ideas", "faces", "adapters", "speed")
 _DATA = Path(__file__).parents[2].parent / "shared" / "data" / "prompts"
 
 
@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     plots: list[str] = []
     kept = True
     for part in arguments.parts:
-        run = {"names": _names, "ideas": _ideas, "faces": _faces, "speed": _speed}[part]
+        run = {"names": _names, "ideas": _ideas, "faces": _faces, "adapters": _adapters, "speed": _speed}[
+            part
+        ]
         figures[part], found, drawn, good = run(arguments.data, log)
         tables += found
         plots += drawn
@@ -49,6 +51,7 @@ Answer = tuple[Any, list[report.ReportTable], list[str], bool]
 
 def _names(data: Path, log: Console) -> Answer:
     rows = names.measure(data, lambda what: log.print(f"names: {what}", style="dim"))
+    rows += shipped.shipped_lists(lambda what: log.print(f"list: {what}", style="dim"))
     mean = names.mean_recall(rows)
     figures = {
         "mean_recall_19_attacks": mean,
@@ -64,7 +67,7 @@ def _names(data: Path, log: Console) -> Answer:
     columns = ("part", "attack", "language", "share [95 %]", "bar", "")
     drawn = [
         report.forest(part, [(f"{r.attack}, {r.language}", r.share, r.limit) for r in rows if r.part == part])
-        for part in ("attack", "second hand", "language")
+        for part in ("attack", "second hand", "language", "shipped list")
     ]
     good = mean >= names.MEAN_LEAST and all(row.kept is not False for row in rows)
     return figures, [("Names", columns, lines)], drawn, good
@@ -94,6 +97,23 @@ def _faces(data: Path, log: Console) -> Answer:
     lines = [(row.pictures, row.certainty, row.share) for row in rows]
     figures = [{**asdict(row), "share": row.share.to_json()} for row in rows]
     return figures, [("Faces", ("pictures", "certainty", "share [95 %]"), lines)], [], True
+
+
+def _adapters(data: Path, log: Console) -> Answer:
+    rows = adapters.measure(lambda what: log.print(f"adapters: {what}", style="dim"))
+    lines = [
+        (
+            row.file,
+            row.reason,
+            f"{row.milliseconds:.2f} ms",
+            f"{adapters.LIMIT_MS:g} ms",
+            report.verdict(row.kept),
+        )
+        for row in rows
+    ]
+    figures = [{**asdict(row), "kept": row.kept} for row in rows]
+    columns = ("file", "refused because", "time", "bar", "")
+    return figures, [("Hostile adapters", columns, lines)], [], all(row.kept for row in rows)
 
 
 def _speed(data: Path, log: Console) -> Answer:
