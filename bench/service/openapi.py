@@ -79,7 +79,8 @@ def _ready(url: str, log: Path) -> str:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=30):
+            with urllib.request.urlopen(f"{url}/openapi.json", timeout=60) as answer:
+                answer.read()  # made once and kept: `st` waits ten seconds for it
                 return url
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
