@@ -90,14 +90,20 @@ def quick_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
     """oneDNN for decoders of a few channels: PyTorch takes its own loop for them, eight times slower."""
     usual = torch.nn.functional.conv3d
 
-    def conv3d(x: torch.Tensor, weight: torch.Tensor, *others: Any, **named: Any) -> torch.Tensor:
-        if torch.is_grad_enabled() or x.dtype != torch.float32 or x.ndim != 5:
-            return usual(x, weight, *others, **named)
-        bias, stride, padding, dilation, groups = (*others, *(None, 1, 0, 1, 1)[len(others) :])
-        if named or isinstance(padding, str):
-            return usual(x, weight, *others, **named)
-        three = [(n,) * 3 if isinstance(n, int) else tuple(n) for n in (padding, stride, dilation)]
-        return torch.mkldnn_convolution(x, weight, bias, *three, groups)
+    def conv3d(
+        x: Any,
+        weight: Any,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
+        if torch.is_grad_enabled() or x.dtype != torch.float32 or x.ndim != 5 or isinstance(padding, str):
+            return usual(x, weight, bias, stride, padding, dilation, groups)
+        around, step, spread = ((n,) * 3 if isinstance(n, int) else n for n in (padding, stride, dilation))
+        quick: Any = torch.mkldnn_convolution
+        return quick(x, weight, bias, around, step, spread, groups)
 
     monkeypatch.setattr(torch.nn.functional, "conv3d", conv3d)
 

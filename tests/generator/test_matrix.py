@@ -54,7 +54,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning", "ignore:__array
 class InPlaceDetector(Detector):
     """Looks where the mark of an untouched result is, and nowhere else."""
 
-    _searched = staticmethod(lambda maps, ring: [])
+    @staticmethod
+    def _searched(maps: Any, ring: KeyRing) -> list[Any]:
+        return []
 
 
 @pytest.fixture(params=BUILDERS, scope="module")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from generator import Cancelled, MediaKind, QualityError, Reference, Request, RequestError
+from generator import Cancelled, QualityError, Reference, Request, RequestError
 from generator.hosted import (
     Credentials,
     HostedError,
@@ -212,22 +212,6 @@ def test_what_is_no_clip_is_an_error(content: bytes, hosted: Make, provider: Pro
     with pytest.raises((HostedError, MediaError)):
         hosted(RUNWAY).generate(BOAT, MEDIA_ID, register=desk)
     assert desk.released == []
-
-
-def test_references_become_ingredients_beside_the_providers_file(
-    hosted: Make, provider: Provider, made: bytes, desk: Desk, tmp_path: Path
-) -> None:
-    picture = tmp_path / "boat.png"
-    Image.fromarray(data.coffee()).save(picture)
-    play(provider, SEEDANCE, made)
-    maker = hosted(SEEDANCE)
-    request = replace(BOAT, references=(Reference(path=picture, title="boat", kind=MediaKind.IMAGE),))
-    released = maker.generate(request, MEDIA_ID, register=desk)
-    report = read_manifest(released.path, maker.trust)
-    assert [(i.relationship, i.title) for i in report.ingredients] == [
-        ("parentOf", "seedance-2.0 output"),
-        ("inputTo", "boat"),
-    ]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from diffusers import (
 
 from tests.generator.tiny_systems.text import byte_tokenizer, clip_text, clip_text_projected, qwen, t5
 
-_SHIFTED: Final = {
+_SHIFTED: Final[dict[str, Any]] = {
     "use_quant_conv": False,
     "use_post_quant_conv": False,
     "shift_factor": 0.06,
