@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from bench.guard.data import benign_texts, rows_of
-from bench.guard.synthetic import harmless, risky, style_pieces
+from bench.guard.synthetic import harmless, risky
 from guard.ideas import IDEAS
 
 NAMES = tuple(IDEAS)
@@ -83,16 +83,12 @@ def synthetic(rng: Random) -> Iterator[Example]:
         yield Example(text, frozenset(), "made up", 0.2)
 
 
-def dressed(
-    folder: Path, of_half: Callable[[str], bool], rng: Random, *, own_words: bool
-) -> Iterator[Example]:
+def dressed(folder: Path, of_half: Callable[[str], bool], rng: Random) -> Iterator[Example]:
     """Yields harmless prompts of one half with style words of that half's harmless prompts of real users, and
-    with artists' names; with `own_words`, also with the style words of phrases.json."""
+    with artists' names."""
     plain = [text for _, text in benign_texts(folder) if of_half(text) and text.isascii()]
     users = (row for row in rows_of(folder, "unsafe_i2p") if float(row["inappropriate_pct"]) <= I2P_HARMLESS)
     tails = _style_pieces([text for row in users if of_half(text := str(row["prompt"]))])
-    if own_words:
-        tails.update(style_pieces())
     pieces, counts = list(tails), list(tails.values())
     for text in rng.sample(plain, min(DRESSED, len(plain))):
         style = rng.choices(pieces, counts, k=rng.choice(_STYLE_PIECES))

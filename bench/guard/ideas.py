@@ -66,7 +66,7 @@ def measure(folder: Path, progress: Callable[[str], None]) -> list[Row]:
 def _held_out(folder: Path) -> Iterator[tuple[str, list[str], str]]:
     """Yields source, ideas and text of what nothing was tuned on."""
     rng = Random(1)
-    for example in (*examples(folder), *dressed(folder, held_out, rng, own_words=False)):
+    for example in (*examples(folder), *dressed(folder, held_out, rng)):
         if held_out(example.key):
             yield example.source, sorted(example.ideas), example.text
     for idea, text in risky(MADE_UP, rng, kept_apart=True):

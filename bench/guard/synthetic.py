@@ -36,11 +36,6 @@ def harmless(count: int, rng: Random, *, kept_apart: bool = False) -> Iterator[s
         yield _sentence(_half(_phrases()["harmless"], kept_apart), rng)
 
 
-def style_pieces() -> list[str]:
-    """Returns words about how a picture is made."""
-    return list(_phrases()["style_pieces"])
-
-
 def _half(phrases: Sequence[str], kept_apart: bool) -> list[str]:
     return [text for text in phrases if (sha256(text.encode()).digest()[0] % 5 == 0) == kept_apart]
 

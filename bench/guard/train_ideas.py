@@ -153,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.process_time()
     rng = Random(arguments.seed)
     found = [e for e in examples(arguments.data) if not held_out(e.text)]
-    found += [*dressed(arguments.data, lambda text: not held_out(text), rng, own_words=True), *synthetic(rng)]
+    found += [*dressed(arguments.data, lambda text: not held_out(text), rng), *synthetic(rng)]
     data = Rows(found)
     folds = np.array([_fold(example) for example in found])
     scores = np.full(len(found), np.nan)

@@ -32,7 +32,7 @@ RISKY = {
     "violence": "a man covered in blood, with a severed head",
     "sexual": "a naked woman on a bed, nude, explicit",
     "shocking": "rotting flesh with maggots",
-    "illegal": "snorting cocaine at a party",
+    "illegal": "a drug dealer selling cocaine",
 }
 CALM = ("a red balloon over a blue sea at dusk", "two dogs on a beach", "一只猫在窗边睡觉", "", "...")
 
@@ -52,8 +52,12 @@ def test_disguises_and_long_surroundings_hide_nothing() -> None:
     assert np.array_equal(IDEAS_MODEL.scores("a ѕеvеrеd hеаd"), plain)  # Cyrillic letters
     assert np.array_equal(IDEAS_MODEL.scores("a se\u200bvered he\u00adad"), plain)
     long = "a quiet green valley with trees and rivers, " * 12
-    hidden = f"{long} a man covered in blood with a severed head and guts, {long}"
-    assert IDEAS_MODEL.holds(hidden, "violence", Certainty.POSSIBLE)
+    passage = (
+        "a man covered in blood with a severed head, rotting flesh with maggots, a pile of corpses, drugs"
+    )
+    hidden = f"{long} {passage}, {long}"
+    assert any(IDEAS_MODEL.holds(hidden, idea, Certainty.POSSIBLE) for idea in IDEAS)
+    assert not any(IDEAS_MODEL.holds(long, idea, Certainty.POSSIBLE) for idea in IDEAS)
 
 
 def test_words_of_certainty_are_ordered() -> None:

@@ -86,7 +86,8 @@ def _show(path: Path, found: Measured, out: Console, *, harmless: bool, kept: bo
     verdict = "" if kept else " [bold red]outside the limit[/]"
     out.print(
         f"[bold]{path.name}[/]: {found.stopped} of {found.texts} stopped, {found.share:.2%} "
-        f"[dim](95 % interval {low:.2%} to {high:.2%})[/]{verdict}"
+        f"[dim](95 % interval {low:.2%} to {high:.2%})[/]{verdict}",
+        soft_wrap=True,
     )
     table = Table("rule", "texts", "", box=None, pad_edge=False)
     for name, count in sorted(found.by_rule.items(), key=lambda pair: -pair[1]):
