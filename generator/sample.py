@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import InitVar, dataclass
 from typing import Any, Final
 
-import diffusers
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -124,6 +123,8 @@ def run_passes(system: System, arguments: dict[str, Any]) -> Any:
     second = system.spec.second_pass
     if second is None:
         return system.pipeline(**arguments)
+    import diffusers  # late: it takes seconds, and marking a file from elsewhere never needs it
+
     width, height = arguments["width"], arguments["height"]
     small = {"width": width // second.scale, "height": height // second.scale, "output_type": "latent"}
     latents = system.pipeline(**arguments | small).images
