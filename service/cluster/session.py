@@ -40,11 +40,15 @@ _OWN = {
 @contextmanager
 def ray_session(settings: Settings, *, slots: int) -> Iterator[Any]:
     """The connected `ray` module. A Ray of our own has `slots` processor slots and every GPU of the machine,
-    listens on loopback alone, and ends with the block, its files with it.
+    listens on loopback alone, and ends with the block, its files with it. In a session, the session itself.
 
     Reports nothing to anybody. Raises `ConfigurationError` where Ray is not installed, `EngineError` where it
     does not start or answer.
     """
+    started = sys.modules.get("ray")  # not imported before the variables are set: it reads them then
+    if started is not None and started.is_initialized():
+        yield started
+        return
     os.environ.update(_ALWAYS)
     with ExitStack() as stack:
         if settings.ray_address:
