@@ -30,15 +30,15 @@ _SSIM_WINDOW = 1.5  # pixels, deviation of its Gaussian window
 _RMS_FREQUENCY = (31.8, 18.4)  # cycles per short side of the patterns of luma and chroma
 _ROUNDING = 2 / 12  # grey levels squared: both pictures are rounded to 8 bits
 _GRADIENT = 0.7  # grey levels of texture that a smooth sky has, for it gets brighter towards the horizon
-_GRAIN_SLOPE = 0.5  # from `smooth_chroma` there to `flat_chroma` one grey level further
-_MOST_TIMES = 1.6
+_GRAIN_SLOPE = 1.0  # from `smooth_chroma` there to `flat_chroma` half a grey level further
+_MOST_TIMES = 1.8
 _HEADROOM = 3.0  # grey levels from black or white at which the pattern has its full strength
 
 
 @dataclass(frozen=True)
 class Strength:
     """Amplitudes in grey levels rms (of 255). `flat_*` bind in flat areas, `smooth_chroma` where not even
-    grain hides a tint, `peak_*` in the busiest places, up to 1.6 times over where the budget allows.
+    grain hides a tint, `peak_*` in the busiest places, up to 1.8 times over where the budget allows.
 
     `psnr_floor` in dB bounds the whole frame from below after rounding to 8 bits; None chooses `STILL_PSNR`
     for single pictures and `CLIP_PSNR` for clips, whose frames add up in the detector.

@@ -129,7 +129,7 @@ def _blue_change(mark: Mark, picture: torch.Tensor) -> float:
 def test_texture_takes_what_a_calm_picture_leaves(mark: Mark) -> None:
     """A textured patch in a grey picture is marked more strongly than the same patch in a busy one."""
     noise = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(2)) * 0.3 + 0.35
-    calm = torch.full_like(noise, 0.5)
+    calm = torch.full_like(noise, 128 / 255)
     calm[..., :256, :256] = noise[..., :256, :256]
     change = [(mark.apply(x, clip=True) - x)[..., 40:200, 40:200].std() for x in (calm, noise)]
     assert change[0] > 1.3 * change[1]
