@@ -65,7 +65,9 @@ def _row(settings: Settings, path: Path, adapter: Adapter, verdict: TrialVerdict
     return {
         "file": str(path), "sha256": adapter.sha256, "kind": adapter.kind.value, "tensors": adapter.tensors,
         "rank": adapter.rank, "signed": intake.signed(adapter.sha256, utc_now()),
-        "trials": [{"outcome": str(one.outcome), "pictures": one.pictures, "alike": one.alike} for one in known],
+        "trials": [
+            {"outcome": str(one.outcome), "pictures": one.pictures, "alike": one.alike} for one in known
+        ],
         "let_in": decision.allowed, "policy": decision.policy,
         "reasons": [f"{finding.rule_id}: {finding.title}" for finding in decision.findings],
         "metadata": {key: value[:200] for key, value in list(adapter.metadata.items())[:_SHOWN_METADATA]},
