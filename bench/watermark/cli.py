@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench import speed
-from bench.watermark import null, peers, report, runner, security, sheets, suite
+from bench.watermark import flicker, null, peers, report, runner, security, sheets, suite
 from bench.watermark.attacks import Attack, Kind
 from bench.watermark.errors import BenchError, UnavailableError
 from bench.watermark.media import Medium, drawn_media, find_media
@@ -58,6 +58,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--wrong-keys", type=int, default=200, metavar="N", help="marked pictures under other keys"
     )
+    parser.add_argument(
+        "--words", type=int, default=2000, metavar="N", help="single messages read off unmarked pictures"
+    )
     parser.add_argument("--vae", type=Path, help="folder with TAEF2's weights, for regeneration")
     parser.add_argument("--weights", type=Path, help="folder with peers' TorchScript files")
     parser.add_argument("--peers", type=Path, help="folder where pip install --target put peers")
@@ -72,6 +75,7 @@ def _quick(args: argparse.Namespace) -> argparse.Namespace:
     if args.quick:
         args.keys = args.ids = 1
         args.frames = min(args.frames, QUICK_FRAMES)
+        args.words = min(args.words, 10 * QUICK_NULL)
         args.null, args.wrong_keys = min(args.null, QUICK_NULL), min(args.wrong_keys, QUICK_NULL // 4)
     return args
 
@@ -158,7 +162,11 @@ class Bench:
         """Measure what is missing of the null pairs."""
         pictures = [replace(medium, frames=min(medium.frames, 8)) for medium in self.media]
         stills = [medium for medium in self.media if medium.kind == "image"] or pictures
-        asked = (("unmarked", self.args.null, pictures), ("wrong key", self.args.wrong_keys, stills))
+        asked = (
+            ("one word", self.args.words, pictures),
+            ("wrong key", self.args.wrong_keys, stills),
+            ("unmarked", self.args.null, pictures),
+        )
         for kind, count, media in asked:
             pairs = null.run_null(
                 kind, count, media, self.null_path, build=self.build, workers=self.args.workers
@@ -199,7 +207,11 @@ class Bench:
             for name, media in (("pictures", pictures[-6:]), ("clips", clips[:3]))
             if media
         }
-        shown |= {f"{m.name}, unmarked and marked, 2x": sheets.visibility(m, zoom=2) for m in pictures[-6:]}
+        shown |= {
+            f"{m.name}, unmarked and marked, {zoom}x": sheets.visibility(m, zoom=zoom)
+            for m in pictures[-6:]
+            for zoom in (1, 2)
+        }
         results = report.Results(
             self.build,
             cells,
@@ -208,6 +220,7 @@ class Bench:
             [security.SecurityRow(**row) for row in _read_rows(self.args.out / "security.json", self.build)],
             [speed.Timing(**row) for row in _read_rows(self.args.out / "speed.json", self.build)],
             shown,
+            list(flicker.measure(clips)),
         )
         page = report.write_report(results, self.args.out)
         self.console.print(f"report: {page}")

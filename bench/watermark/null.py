@@ -1,22 +1,39 @@
-"""Trials in which no mark is to be found: unmarked media under any key, marked media under another key."""
+"""Trials in which no mark is to be found: unmarked media under any key, marked media under another key.
+
+Two sizes. A whole trial searches a medium for a ring with all of its sub-keys, and gives no p-value worth a
+plot: nothing comes near the bound. A trial of one word reads one fixed message of one key off an unmarked
+picture at one geometry, where the bound is exp(-t^2 / 2) and shows how tight it is; a hundred keys share the
+picture.
+"""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from bench.watermark.attacks import Frames
 from bench.watermark.media import Medium
-from bench.watermark.systems import Trial, finite, load_system
+from bench.watermark.systems import Trial, finite, load_system, media_id_of, secret
+from watermark.coding import encode
+from watermark.frontend import accumulate
+from watermark.geometry import aligned
+from watermark.layout import CHANNELS, lay_chips
+from watermark.payload import encode_payload
+from watermark.soft_bits import ChipReader, ChipValues, soft_bits
+from watermark.statistics import LOG10_P_DETECTED, message_log10_p
 
 FIRST_KEY = 1_000_000
 """Null keys start here, far from those of the robustness trials."""
 MIN_WINDOW = 160
 """Pixels: shortest side of a null window; smaller ones would only be easier."""
+KEYS_PER_WINDOW = 100
+CHANNEL_WEIGHTS = (1.0, 3.0)
+"""Pilot answers of luma and chroma by which words are read: what marked photographs show."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,33 @@ def clip_pair(number: int, media: Sequence[Medium], build: str) -> NullPair:
     return _read("unmarked clip", medium.name, medium.load(), FIRST_KEY + number, build)
 
 
+def word_pair(number: int, media: Sequence[Medium], build: str) -> NullPair:
+    """Pair `number`: one message of a fresh key, read off an unmarked window at a random geometry."""
+    group = number // KEYS_PER_WINDOW
+    medium = media[group % len(media)]
+    seed = secret("null word", number)
+    chips = tuple(lay_chips(seed, channel) for channel in CHANNELS)
+    word = 1.0 - 2.0 * encode(encode_payload(media_id_of(0), seed))
+    t = float(soft_bits(_values(medium, group), chips) @ word)
+    log10_p = round(min(0.0, -t * abs(t) / 2 / math.log(10)), 4)
+    found = message_log10_p(t, 0.0) <= LOG10_P_DETECTED
+    band = "detected" if found else "none"
+    return NullPair("one word", medium.name, FIRST_KEY + number, log10_p, found, band, 0.0, build)
+
+
+@lru_cache(2)
+def _values(medium: Medium, group: int) -> tuple[ChipValues, ...]:
+    """What a window of an unmarked medium shows at one geometry: any rotation, half to twice the size."""
+    rng = np.random.default_rng(group)
+    frames = medium.load()
+    picture = window(frames[[int(rng.integers(len(frames)))]], rng)[0]
+    angle, zoom = rng.uniform(0, 2 * np.pi), 2.0 ** rng.uniform(-1, 1)
+    turn = np.eye(3)
+    turn[:2, :2] = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    reader = ChipReader.of(accumulate([picture]))
+    return reader.read(aligned(*picture.shape[:2]) @ turn, np.array(CHANNEL_WEIGHTS))
+
+
 def _read(kind: str, medium: str, frames: Frames, key: int, build: str) -> NullPair:
     reading = load_system("assay").detect(frames, Trial(key, 0))
     found = reading.band == "detected"
@@ -73,7 +117,12 @@ def _read(kind: str, medium: str, frames: Frames, key: int, build: str) -> NullP
     return NullPair(kind, medium, key, log10_p, found, reading.band, round(reading.seconds, 3), build)
 
 
-KINDS = {"unmarked": unmarked_pair, "wrong key": wrong_key_pair, "unmarked clip": clip_pair}
+KINDS = {
+    "unmarked": unmarked_pair,
+    "wrong key": wrong_key_pair,
+    "unmarked clip": clip_pair,
+    "one word": word_pair,
+}
 
 
 def read_pairs(path: Path, build: str) -> list[NullPair]:

@@ -15,6 +15,7 @@ from PIL import Image
 from bench.speed import Timing
 from bench.watermark import plots
 from bench.watermark.attacks import Frames
+from bench.watermark.flicker import FlickerRow
 from bench.watermark.null import NullPair
 from bench.watermark.runner import Cell
 from bench.watermark.security import SecurityRow
@@ -35,6 +36,7 @@ class Results:
     security: Sequence[SecurityRow] = ()
     speed: Sequence[Timing] = ()
     sheets: dict[str, Frames] = field(default_factory=dict)
+    flicker: Sequence[FlickerRow] = ()
 
 
 def figures(results: Results) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def figures(results: Results) -> dict[str, Any]:
         "null": [asdict(row) for row in tail(results.null)],
         "null_messages": sum(pair.found for pair in results.null),
         "security": security_table(results.security),
+        "flicker": [asdict(row) | {"kept": row.kept} for row in results.flicker],
         "speed": [asdict(timing) | {"ratio": timing.ratio} for timing in results.speed],
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.watermark import synthetic
-from bench.watermark.attacks import Frames
+from bench.watermark.attacks import Attack, Crop, Frames, Jpeg, Reencode
 from bench.watermark.attacks.base import to_uint8
 from bench.watermark.informed import learn, render_learnt
 from bench.watermark.metrics import CANONICAL_SIDE, psnr
@@ -32,6 +32,9 @@ LOW, HIGH = 27.0, 3.0
 
 COUNTS = (1, 5, 10, 20, 30, 50, 100)
 FOLDED_FRAMES = (1, 8, 48)
+FOLLOW_UPS: tuple[Attack, ...] = (Crop(0.71), Jpeg(60), Reencode("h264", 23))
+"""What else a remover does to the picture once he has subtracted."""
+
 FIRST_VICTIM = 100
 """Ids from here on are the victims'; below, the sampled outputs'."""
 
@@ -109,8 +112,12 @@ def _detect(picture: Frames) -> Reading:
     return Reading(message, float(found.log10_p), str(found.band.value), 0.0)
 
 
-def row_of(attack: str, outputs: int, picture: Frames, reference: Frames) -> SecurityRow:
-    reading = _detect(picture)
+def row_of(
+    attack: str, outputs: int, picture: Frames, reference: Frames, then: Attack | None = None
+) -> SecurityRow:
+    """What is read off `picture`, perhaps after one more attack; its quality is that before it."""
+    reading = _detect(picture if then is None else then.apply(picture[None], seed=outputs)[0])
+    attack = attack if then is None else f"{attack}, then {then.name}"
     decibels = psnr(reference[None], picture[None])
     return SecurityRow(attack, outputs, round(decibels, 2), reading.band, reading.recovered, reading.log10_p)
 
@@ -148,7 +155,18 @@ def informed(outputs: Sequence[Frames], clean: Frames, victims: Sequence[Frames]
 def own_subtraction(victims: Sequence[Frames]) -> Iterator[SecurityRow]:
     """Subtract a picture's own residual: needs no other output."""
     for victim in victims:
-        yield row_of("own residual, subtract", 1, add(victim, residual(victim), REMOVAL_PSNR, -1), victim)
+        spoilt = add(victim, residual(victim), REMOVAL_PSNR, -1)
+        for then in (None, *FOLLOW_UPS):
+            yield row_of("own residual, subtract", 1, spoilt, victim, then)
+
+
+def averaged_subtraction(outputs: Sequence[Frames], victims: Sequence[Frames]) -> Iterator[SecurityRow]:
+    """Subtract the mean of all outputs, and follow it up."""
+    pattern = average(outputs)
+    for victim in victims:
+        spoilt = add(victim, pattern, REMOVAL_PSNR, -1)
+        for then in FOLLOW_UPS:
+            yield row_of("averaging, subtract", len(outputs), spoilt, victim, then)
 
 
 def run_security(
@@ -166,5 +184,6 @@ def run_security(
     for count in counts:
         yield from averaging(outputs[:count], clean, targets)
         yield from informed(outputs[:count], clean, targets)
+    yield from averaged_subtraction(outputs, targets)
     if clip is not None:
         yield from clip_fold(clip, synthetic.scene(*clip.shape[1:3], seed=998), FOLDED_FRAMES)

@@ -97,11 +97,13 @@ def test_added_patterns_have_the_asked_strength() -> None:
 def test_security_trials_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(security, "SIDE", 256)
     monkeypatch.setattr(security, "FOLDED_FRAMES", (1,))
+    monkeypatch.setattr(security, "FOLLOW_UPS", (a.Crop(0.71),))
     clip = synthetic.pan(2, 256, 256)
     rows = list(security.run_security([], clip, counts=(2,), victims=1))
     assert [row.attack for row in rows] == [
-        "own residual, subtract", "averaging, forge", "averaging, subtract", "known ids, forge a new id",
-        "known ids, subtract", "keyless fold, forge", "residual transplant",
+        "own residual, subtract", "own residual, subtract, then crop 0.71", "averaging, forge",
+        "averaging, subtract", "known ids, forge a new id", "known ids, subtract",
+        "averaging, subtract, then crop 0.71", "keyless fold, forge", "residual transplant",
     ]  # fmt: skip
     assert not next(row for row in rows if row.attack == "keyless fold, forge").message
 

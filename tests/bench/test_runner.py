@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.watermark import attacks as a
@@ -119,6 +120,18 @@ def test_promises_are_held_against_the_given_media() -> None:
     assert {miss.medium for miss in misses(cells, promises)} == {"n", "drawn sky"}
     assert by_attack(cells)[0].worst_log10_p == 0.0
     assert quality(cells)[0].media == 3
+
+
+def test_words_of_fresh_keys_fill_the_bound_and_do_not_pass_it(
+    corner: str, media: tuple[Medium, ...], tmp_path: Path
+) -> None:
+    """Half of all words correlate below zero; the others scatter as the bound allows."""
+    pairs = list(run_null("one word", 400, media[:1], tmp_path / "null.jsonl", build="b"))
+    p = 10.0 ** np.array([pair.log10_p for pair in pairs])
+    assert 0.4 < (p == 1).mean() < 0.6
+    assert 0.02 < (p <= 0.3).mean() < 0.12  # the normal law says .06, the bound .3
+    assert (p <= 0.03).mean() < 0.03
+    assert not any(pair.found for pair in pairs)
 
 
 def test_null_pairs_resume_and_give_a_tail(corner: str, media: tuple[Medium, ...], tmp_path: Path) -> None:

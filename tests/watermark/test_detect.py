@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import Colorspace
 from PIL import Image
 from skimage import data
 
-from tests.watermark.conftest import MEDIA_ID, Frame, embed, make_ring
+from tests.watermark.conftest import MEDIA_ID, Frame, embed, make_ring, psnr
 from watermark import Band, DetectionError, Detector, KeyRing, Mark, open_media, write_video
 from watermark.geometry import Matrix, aligned, project
 from watermark.search import search
@@ -99,6 +101,49 @@ def _truth(attack: str) -> Matrix:
         case "quarter turn":
             return np.array([[0, 1, 0], [-1, 0, 511], [0, 0, 1.0]])
     return np.vstack([cv2.getRotationMatrix2D((255.5, 255.5), 10, 1), [0, 0, 1]])
+
+
+def saturated(frame: Frame) -> Frame:
+    hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
+    hsv[..., 1] = np.minimum(hsv[..., 1].astype(int) * 3, 255)
+    vivid: Frame = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+    return vivid
+
+
+HARD_PICTURES: dict[str, Callable[[Frame], Frame]] = {
+    "portrait": lambda f: np.ascontiguousarray(f[:, 100:388]),
+    "256 pixels": lambda f: np.asarray(cv2.resize(f, (256, 256), interpolation=cv2.INTER_AREA), np.uint8),
+    "dark": lambda f: (f * 0.1).astype(np.uint8),
+    "saturated": saturated,
+    "flat": lambda f: np.full_like(f, 120),
+    "grey": lambda f: np.repeat(f[..., 1:2], 3, axis=2),
+}
+
+
+@pytest.mark.parametrize("name", HARD_PICTURES)
+def test_pictures_of_all_kinds_carry_the_mark_through_jpeg(name: str, photo: Frame, ring: KeyRing) -> None:
+    picture = HARD_PICTURES[name](photo)
+    marked = embed(picture, Mark(ring.subkey(2), MEDIA_ID))
+    assert psnr(picture, marked) >= 42
+    assert Detector([ring]).detect([jpeg(marked, 75)]).media_id == MEDIA_ID
+
+
+def test_ten_bits_of_wide_colour_are_read(marked_photo: Frame, detector: Detector, tmp_path: Path) -> None:
+    """HEVC, ten bits, BT.2020 with the PQ curve (BT.2100): code values are read as they stand."""
+    path = tmp_path / "hdr.mkv"
+    with av.open(str(path), "w") as container:
+        options = {"x265-params": "log-level=none", "crf": "20", "preset": "veryfast"}
+        stream: Any = container.add_stream("libx265", rate=24, options=options)
+        stream.width, stream.height, stream.pix_fmt = 512, 512, "yuv420p10le"
+        codec = stream.codec_context
+        codec.color_primaries, codec.color_trc, codec.colorspace = 9, 16, 9  # ITU-T H.273
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(marked_photo), format="rgb24")
+        for _ in range(2):
+            container.mux(
+                stream.encode(frame.reformat(format="yuv420p10le", dst_colorspace=Colorspace.BT2020))
+            )
+        container.mux(stream.encode())
+    assert detector.detect(open_media(path).frames()).media_id == MEDIA_ID
 
 
 def test_unmarked_pictures_and_other_keys_show_nothing(
