@@ -49,7 +49,7 @@ def run(home: Path, *, cases: int, examples: int, seed: int = 1) -> dict[str, ob
 def _round(tool: str, url: str, examples: int, seed: int) -> str:
     command = [tool, "--config-file", str(CONFIG), "run", f"{url}/openapi.json", "--checks", "all"]
     command += ["--max-examples", str(examples), "--seed", str(seed), "--continue-on-failure"]
-    command += ["--suppress-health-check", "all", "--request-timeout", "120"]
+    command += ["--suppress-health-check", "all", "--request-timeout", "120", "--max-response-time", "600"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 

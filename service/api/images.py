@@ -119,7 +119,7 @@ def content(request: Request, state: State, job: Annotated[Job, Depends(download
 
 def _edit(state: ApiState, form: Form, folder: Path) -> tuple[EditImage, Incoming]:
     files = {name.removesuffix("[]"): upload for name, upload in form.files.items()}
-    asked = parse(EditImage, Form(form.fields, files), file="image")
+    asked = parse(EditImage, replace(form, files=files), file="image")
     if "image" not in files:
         raise Problem(400, "no_file", "Send the picture as the multipart field `image`.", param="image")
     if MediaKind.IMAGE not in state.spec.takes:

@@ -50,7 +50,7 @@ def parse(model: type[Asked], form: Form, *, file: str) -> Asked:
             400, "unknown_field", f"{unknown[0][:80]}: not a field that takes a file.", param=unknown[0]
         )
     try:
-        return model.model_validate(dict(form.fields))
+        return model.model_validate(dict(form.fields), context={"form": not form.typed})
     except ValidationError as error:
         raise _invalid(error) from error
 

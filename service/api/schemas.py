@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from generator import SystemSpec
 from service.jobs import COMPLETED, FAILED, Job
@@ -20,8 +28,17 @@ class ReferenceLink(BaseModel):
     file_id: str | None = None
 
 
-def _number(value: Any) -> Any:
-    """Form fields are text."""
+def _number(value: Any, info: ValidationInfo) -> Any:
+    """Form fields are text; in JSON a number is a number, and `true` is none."""
+    if isinstance(value, bool) or (isinstance(value, str) and not (info.context or {}).get("form")):
+        raise ValueError("use a number")
+    return value.strip() if isinstance(value, str) else value
+
+
+def _seconds_given(value: Any) -> Any:
+    """The SDK writes seconds as text, in JSON too."""
+    if isinstance(value, bool):
+        raise ValueError("use a number")
     return value.strip() if isinstance(value, str) else value
 
 
@@ -30,6 +47,19 @@ CodecName = Literal["h264", "hevc", "av1", "prores"]
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}$")]
 Whole = Annotated[int, BeforeValidator(_number)]
 Real = Annotated[float, BeforeValidator(_number)]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_seconds_given),
+    Field(gt=0),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,3})?$"},
+            ]
+        }
+    ),
+]
 
 
 class CharacterLink(BaseModel):
@@ -45,7 +75,7 @@ class CreateVideo(BaseModel):
     model_config = ConfigDict(extra="forbid")
     prompt: Annotated[str, StringConstraints(min_length=1)]
     model: str | None = None
-    seconds: Real | None = Field(default=None, gt=0)
+    seconds: Seconds | None = None
     size: Size | None = None
     input_reference: ReferenceLink | None = None
     negative_prompt: str = ""
@@ -90,7 +120,7 @@ class EditVideo(BaseModel):
 class ExtendVideo(EditVideo):
     """What `POST /v1/videos/extensions` takes; `seconds` is the length of what is added."""
 
-    seconds: Real = Field(gt=0)
+    seconds: Seconds
 
 
 class CreateCharacter(BaseModel):

@@ -37,10 +37,11 @@ makes its kernel throw the answer away."""
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Fields, un-bracketed, and files by name."""
+    """Fields, un-bracketed, and files by name. `typed`: the fields are JSON's, not text."""
 
     fields: Mapping[str, Any]
     files: Mapping[str, UploadFile] = field(default_factory=dict)
+    typed: bool = False
 
 
 def bounded(request: Request, limit: int) -> Request:
@@ -89,7 +90,7 @@ async def read_form(request: Request, *, limit: int, part_limit: int) -> AsyncIt
     inner = bounded(request, limit)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        yield Form(await _json(inner))
+        yield Form(await _json(inner), typed=True)
     elif kind in {"multipart/form-data", "application/x-www-form-urlencoded"}:
         try:
             form = await inner.form(max_files=MAX_FIELDS, max_fields=MAX_FIELDS, max_part_size=part_limit)

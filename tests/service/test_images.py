@@ -20,7 +20,7 @@ def picture(answer: openai.types.ImagesResponse, at: int = 0) -> bytes:
     return base64.b64decode(answer.data[at].b64_json or "")
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "avif"])
 def test_a_picture_is_made_and_proved(server: Server, client: OpenAI, kind: str) -> None:
     made = client.images.generate(prompt=PROMPT, output_format=kind)  # type: ignore[call-overload]
     data = picture(made)

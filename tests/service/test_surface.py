@@ -86,4 +86,14 @@ def test_a_stripped_manifest_is_found_by_its_mark(server: Server, video: Video) 
 def test_metrics(server: Server, video: Video) -> None:
     text = httpx.get(f"{server.url}/metrics").text
     assert 'assay_jobs{status="completed"}' in text
-    assert "assay_workers 1" in text
+    assert "assay_workers 1.0" in text
+    # Counted by the worker, told by the API: the processes of one server count together.
+    for stage in ("denoise", "decode+mark", "encode", "sign"):
+        assert f'assay_stage_seconds_count{{model="assay-tiny",stage="{stage}"}}' in text
+
+
+def test_a_model_says_what_may_be_asked_of_it(server: Server) -> None:
+    (model,) = httpx.get(f"{server.url}/v1/models").json()["data"]
+    assert (model["sizes"], model["fps"], model["references"]) == (["832x480"], 12.0, [])
+    assert model["codecs"] == ["h264", "hevc", "av1", "prores"]
+    assert {"mp4", "mov", "png", "avif"} <= set(model["formats"])
