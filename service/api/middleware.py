@@ -22,6 +22,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 QUIET = ("/healthz", "/readyz", "/metrics")
 """Routes that machines call all the time: measured, not logged."""
+POLL = ("GET", "/v1/videos/{video_id}")
+"""What clients call all the time: logged when it fails."""
 SECURE_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
@@ -91,7 +93,8 @@ def _account(name: str, method: str, route: str, status: int, seconds: float) ->
         "status": status,
         "milliseconds": milliseconds,
     }
-    level = logging.DEBUG if route in QUIET else logging.INFO
+    quiet = route in QUIET or ((method, route) == POLL and status < 400)
+    level = logging.DEBUG if quiet else logging.INFO
     log.log(level, "%s %s %d in %s ms, %s", method, route, status, milliseconds, name, extra=fields)
 
 

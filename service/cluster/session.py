@@ -19,10 +19,6 @@ OBJECT_STORE_BYTES = 96 * 2**20
 """Rows and names alone pass through Ray's shared memory; media stay on disk."""
 HEAD_SECONDS = 5
 """A head that does not answer for this long is gone: whoever depends on it ends and is started again."""
-START_TRIES = 3
-"""Ray gives its processes 30 seconds to start, which a machine under load may not keep."""
-
-log = logging.getLogger(__name__)
 
 _ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -65,16 +61,11 @@ def ray_session(settings: Settings, *, slots: int) -> Iterator[Any]:
             }
         ray = _ray()
         stack.callback(ray.shutdown)
-        for tries_left in reversed(range(START_TRIES)):
-            try:
-                ray.init(**where, namespace="assay", logging_level=logging.ERROR)
-                break
-            except Exception as error:  # Ray raises bare exceptions here
-                place = settings.ray_address or "this machine"
-                if not tries_left:
-                    raise EngineError(f"Ray on {place} cannot be used: {str(error).strip()}") from error
-                log.warning("Ray on %s did not start; trying again", place)
-                ray.shutdown()
+        try:
+            ray.init(**where, namespace="assay", logging_level=logging.ERROR)
+        except Exception as error:  # Ray raises bare exceptions here
+            place = settings.ray_address or "this machine"
+            raise EngineError(f"Ray on {place} cannot be used: {str(error).strip()}") from error
         yield ray
 
 
