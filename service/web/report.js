@@ -177,7 +177,9 @@ function regions(report) {
   const frame = el("div", { class: "regions", "aria-hidden": "true" });
   frame.style.aspectRatio = `${width} / ${height}`;
   const list = el("ul", { class: "region-list" });
-  for (const part of report.parts) {
+  const area = ({ box }) => (box.right - box.left) * (box.bottom - box.top);
+  const largestFirst = [...report.parts].sort((one, other) => area(other) - area(one)); // the smaller lie on top
+  for (const part of largestFirst) {
     const kind = part.id === main ? "ours" : "other";
     const { left, top, right, bottom } = part.box;
     const drawn = el("span", { class: kind });
