@@ -73,7 +73,7 @@ def test_a_seed_gives_the_same_pictures_again_and_another_does_not(
 def test_progress_is_told_per_step(safe_image: SafeGenerator, mark: Mark) -> None:
     told: list[tuple[str, float]] = []
     _sample(safe_image, PICTURE, mark, progress=lambda stage, share: told.append((stage, share)))
-    assert told == [("sample", 0.5), ("sample", 1.0)]
+    assert told == [("sample", 0.0), ("sample", 0.5), ("sample", 1.0), ("decode", 0.0)]
 
 
 def test_cancelling_ends_the_run_between_steps_without_a_decode(
@@ -88,9 +88,9 @@ def test_cancelling_ends_the_run_between_steps_without_a_decode(
             PICTURE,
             mark,
             progress=lambda _, share: seen.append(share),
-            cancelled=lambda: bool(seen),
+            cancelled=lambda: len(seen) == 2,
         )
-    assert seen == [0.5]
+    assert seen == [0.0, 0.5]
     assert decoded == []
 
 
