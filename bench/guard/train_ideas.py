@@ -73,7 +73,7 @@ class Rows:
         self.matrix = csr_array((values, np.concatenate(rows), starts), shape=(len(rows), 1 << BUCKET_BITS))
         self.owners, self.weights = np.array(owners), np.array(weights)
         self.ideas = np.array([[float(name in found[n].ideas) for name in NAMES] for n in owners])
-        self.risky = self.ideas.any(1)
+        self.risky: NDArray[np.bool_] = np.asarray(self.ideas.any(1), np.bool_)
 
     def rarity(self, picked: NDArray[np.bool_]) -> Vector:
         """Returns the inverse document frequency of each feature among the picked rows, 1 on average."""
