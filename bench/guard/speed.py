@@ -91,7 +91,7 @@ def _gallery_search() -> float:
 
 
 def everything() -> Policy:
-    """Returns the shipped policy that extends all others but assay.ideas; raises where it leaves out a rule."""
+    """Returns the shipped policy that extends all but assay.ideas; raises where it lacks a rule of one."""
     folder = Path(str(resources.files("policies")))
     paths = sorted(path for path in folder.glob("*.yaml") if path.stem != "ideas")
     policies = [load_policy(path) for path in paths]
