@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from provenance import Input, ManifestError, ManifestFacts, Role, SourceType
 from provenance.credentials import SoftBinding
-from provenance.manifest import binding_bytes, binding_text, ingredient_definitions, manifest_definition
+from provenance.manifest import (
+    MarkedSpan,
+    binding_bytes,
+    binding_text,
+    ingredient_definitions,
+    manifest_definition,
+)
 from watermark import MediaId
 
 
@@ -123,3 +129,15 @@ def test_text_that_is_not_base64_stays_text() -> None:
 
 def test_definition_is_json(facts: ManifestFacts) -> None:
     assert json.loads(json.dumps(manifest_definition(facts))) == manifest_definition(facts)
+
+
+def test_each_marked_span_has_its_own_block(facts: ManifestFacts) -> None:
+    spans = (MarkedSpan(facts.media_id, 0, 2000), MarkedSpan(MediaId(7), 2000, 3500))
+    blocks = _assertion(replace(facts, spans=spans), "c2pa.soft-binding")["blocks"]
+    assert [block["scope"]["timespan"] for block in blocks] == [
+        {"start": 0, "end": 2000},
+        {"start": 2000, "end": 3500},
+    ]
+    assert [block["value"] for block in blocks] == [binding_text(facts.media_id), binding_text(MediaId(7))]
+    with pytest.raises(ManifestError, match="ends after it starts"):
+        replace(facts, spans=(MarkedSpan(facts.media_id, 5, 5),))

@@ -24,6 +24,7 @@ from provenance import (
     sign_asset,
 )
 from provenance.chain import chains_of, ends_in
+from provenance.codes import by_gravity, explain_code
 from provenance.read import read_with_store
 from provenance.trust import BUNDLED_ON
 
@@ -152,3 +153,26 @@ def test_nothing_is_ever_fetched_for_a_reader(trust: TrustAnchors) -> None:
     assert settings["verify"]["ocsp_fetch"] is False
     assert settings["core"]["allowed_network_hosts"] == []
     assert settings["trust"]["trust_config"]
+
+
+def test_the_own_development_authority_is_recognised_and_trusts_nobody(
+    authority: DevAuthority, key: SigningKey, facts: ManifestFacts, media: dict[str, Path], tmp_path: Path
+) -> None:
+    knowing = TrustAnchors.bundled().with_own_root(authority.root.read_bytes())
+    signed = sign_asset(media["image/png"], tmp_path / "out.png", facts, key, trust=knowing)
+    assert signed.report.own_authority
+    assert signed.state is C2paState.VALID
+    assert signed.report.signer is None
+    assert knowing.as_settings() == TrustAnchors.bundled().as_settings()
+    assert not read_manifest(signed.path, TrustAnchors.bundled()).own_authority
+
+
+def test_a_changed_file_is_told_before_an_unknown_signer() -> None:
+    codes = (
+        "signingCredential.untrusted",
+        "ingredient.manifest.missing",
+        "assertion.dataHash.mismatch",
+        "odd.one",
+    )
+    ordered = [failure.code for failure in by_gravity(explain_code(code) for code in codes)]
+    assert ordered == [codes[2], codes[1], codes[0], codes[3]]
