@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+import generator.issuer as issuer_module
 import generator.pipeline as pipeline_module
 import generator.sign as sign_module
 from generator import (
@@ -30,7 +31,7 @@ from generator.errors import BindingError, Cancelled
 from generator.facts import parameters
 from generator.sample import sample
 from guard import PolicyViolation
-from provenance import InMemoryRegistry, inspect_media, judge, read_manifest
+from provenance import InMemoryRegistry, SignedAsset, inspect_media, judge, sign_asset
 from provenance.report import Verdict
 from tests.generator.conftest import MASTER, MEDIA_ID, PROMPT_KEY, Desk
 from watermark import Detector, KeyRing, MediaError, MediaLimits, Strength, open_media, write_video
@@ -137,7 +138,7 @@ STAGES = ("sample", "screen", "encode", "confirm", "made_here", "sign")
 def test_a_failure_at_any_stage_releases_nothing(
     safe_image: SafeGenerator, desk: Desk, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    monkeypatch.setattr(pipeline_module, stage, _failing)
+    monkeypatch.setattr(issuer_module if stage == "sign" else pipeline_module, stage, _failing)
     with pytest.raises(OSError, match="the disk is full"):
         safe_image.generate(PICTURE, MEDIA_ID, register=desk)
     _nothing_came_out(safe_image, desk)
@@ -244,7 +245,11 @@ def test_a_manifest_that_does_not_agree_with_the_picture_is_refused(
     break_: Callable[[Any], Any],
     words: str,
 ) -> None:
-    monkeypatch.setattr(sign_module, "read_manifest", lambda *args: break_(read_manifest(*args)))
+    def broken(*args: Any, **named: Any) -> SignedAsset:
+        signed = sign_asset(*args, **named)
+        return replace(signed, report=break_(signed.report))
+
+    monkeypatch.setattr(sign_module, "sign_asset", broken)
     with pytest.raises(BindingError, match=words):
         safe_image.generate(PICTURE, MEDIA_ID, register=desk)
     _nothing_came_out(safe_image, desk)
