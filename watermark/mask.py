@@ -37,8 +37,8 @@ _HEADROOM = 3.0  # grey levels from black or white at which the pattern has its 
 
 @dataclass(frozen=True)
 class Strength:
-    """Amplitudes in grey levels rms (of 255). `flat_*` bind in flat areas, `smooth_chroma` where not even
-    grain hides a tint, `peak_*` in the busiest places, up to 1.8 times over where the budget allows.
+    """Amplitudes in grey levels rms (of 255). `flat_*` bind in flat areas, `smooth_chroma` in pictures where
+    not even grain hides a tint, `peak_*` in the busiest places, up to 1.8 times over where the budget allows.
 
     `psnr_floor` in dB bounds the whole frame from below after rounding to 8 bits; None chooses `STILL_PSNR`
     for single pictures and `CLIP_PSNR` for clips, whose frames add up in the detector.
@@ -71,7 +71,9 @@ def amplitudes(small: Tensor, strength: Strength, *, short_side: int, clip: bool
     deviation = _deviation(_luma(small) * _GREY_LEVELS)
     texture = _grown(_calmest(deviation), small)
     head, head_blue = _headroom(small), _headroom(small[:, 2:3])
-    grain = strength.smooth_chroma + _GRAIN_SLOPE * (texture - _GRADIENT).clamp(min=0)
+    # Clips are seen through a codec, which takes tints from smooth places first, and need what is left.
+    smooth = strength.flat_chroma if clip else strength.smooth_chroma
+    grain = smooth + _GRAIN_SLOPE * (texture - _GRADIENT).clamp(min=0)
     grain = grain.clamp(max=strength.flat_chroma)
     luma = _Part(
         strength.flat_luma * head, (0.16 * texture).clamp(max=strength.peak_luma - strength.flat_luma) * head
