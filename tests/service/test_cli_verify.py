@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
 
 
 def test_reports_hold_every_finding_and_no_markup() -> None:
-    row = {
+    row: dict[str, Any] = {
         "file": HOSTILE,
         "sha256": "0" * 64,
         "verdict": "no_evidence",
@@ -126,10 +127,21 @@ def test_reports_hold_every_finding_and_no_markup() -> None:
         ("c2pa.title", HOSTILE),
         ("c2pa.failures.0.code", "x"),
     ]
+    row |= {
+        "media": {"mime": "video/mp4", "bytes": 9, "width": 8, "height": 4, "seconds": 4.0, "problem": ""},
+        "watermark": {"id": None, "log10_p": 0.0},
+        "c2pa": row["c2pa"] | {"state": "absent", "own_authority": False},
+        "registry": {"found": False},
+        "fingerprint": None,
+        "parts": [{"start": 1.0, "end": 3.0, "id": "0123456789ab", "log10_p": -9.0, "match": "match"}],
+        "coverage": {"time": 0.5, "area": 1.0},
+    }
     page = as_html([row, {"file": "b", "error": {"reason": "r", "message": "m"}}], version="1")
     assert "&lt;script&gt;" in page
     assert "<script" not in page
-    assert "not read" in page
+    assert "Not read" in page
+    assert "1.0 to 3.0 s: mark 0123456789ab, match" in page
+    assert 'class="none" style="flex: 25.0 0 0"' in page
     assert as_pdf([row, {"file": "b", "error": {"reason": "r", "message": "m"}}], version="1")[:4] == b"%PDF"
 
 
