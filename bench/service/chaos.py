@@ -134,9 +134,7 @@ class Deployment:
 
     def heads(self) -> list[int]:
         """Process id of Ray's head, where there is one."""
-        return [
-            pid for pid, command in descendants(self.process.pid) if HEAD_NAME in command.split(b"\0")[0]
-        ]
+        return [pid for pid, command in descendants(self.process.pid) if HEAD_NAME in command.split(b"\0")[0]]
 
     def ready(self) -> bool:
         try:

@@ -30,13 +30,25 @@ from watermark import AudioDetector, Detector, KeyRing, Mark
 
 SIDE = {MediaKind.IMAGE: 512, MediaKind.VIDEO: 256}
 STEPS = {
-    **{"sd1.5-hires": 2, "sdxl-hires": 2, "sd1.5-i2i": 2, "sdxl-i2i": 4, "sd3.5-medium-i2i": 2},
-    **{"flux.1-dev-i2i": 2, "cogvideox-5b-v2v": 2, "mochi-1": 2, "wan2.1-v2v-1.3b": 2, "wan2.2-t2v-a14b": 2},
+    "sd1.5-hires": 2,
+    "sdxl-hires": 2,
+    "sd1.5-i2i": 2,
+    "sdxl-i2i": 4,
+    "sd3.5-medium-i2i": 2,
+    "flux.1-dev-i2i": 2,
+    "cogvideox-5b-v2v": 2,
+    "mochi-1": 2,
+    "wan2.1-v2v-1.3b": 2,
+    "wan2.2-t2v-a14b": 2,
 }
 """Of one step, an edit with a strength below 1 leaves nothing to do."""
 FRAMES = {
-    **{"svd-xt": 9, "animatediff": 17, "wan2.2-animate-14b": 9, "helios-14b": 9},
-    **{"ltx-2": 9, "ltx-2-i2v": 9},
+    "svd-xt": 9,
+    "animatediff": 17,
+    "wan2.2-animate-14b": 9,
+    "helios-14b": 9,
+    "ltx-2": 9,
+    "ltx-2-i2v": 9,
 }
 """Of systems that work in chunks, one frame more than fits in one: the mark must be in every chunk. Of those
 that make sound, a second of it at `FPS`."""

@@ -30,7 +30,9 @@ def documents(path: Path) -> list[Any]:
     return list(YAML(typ="safe").load_all(path.read_text("utf-8")))
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "kubernetes/assay.yaml", "kubernetes/ray.yaml", "Containerfile"])
+@pytest.mark.parametrize(
+    "name", ["compose.yaml", "kubernetes/assay.yaml", "kubernetes/ray.yaml", "Containerfile"]
+)
 def test_every_variable_in_the_examples_is_a_setting(name: str) -> None:
     text = (DEPLOY / name).read_text("utf-8")
     known = {f"ASSAY_{field.upper()}" for field in Settings.__dataclass_fields__}
