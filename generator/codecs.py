@@ -1,7 +1,7 @@
 """How each codec is written: the mark reads back with room to spare and the eye sees no loss.
 
-Rate factors are not comparable between encoders. On one clip of 832 x 480 these gave 38.0 dB (H.264), 38.8 (HEVC),
-39.6 (AV1) and 43.6 (ProRes), and the detector read the mark at a log10 p below -330 from each.
+Rate factors are not comparable between encoders. On one clip of 832 x 480 these gave 38.0 dB (H.264), 38.8
+(HEVC), 39.6 (AV1) and 43.6 (ProRes), and the detector read the mark at a log10 p below -330 from each.
 """
 
 from __future__ import annotations
