@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +16,9 @@ from service.cli import console
 if TYPE_CHECKING:
     from service.settings import Settings
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus_client when it is imported."""
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind (ASSAY_HOST).")] = None,
@@ -23,10 +28,22 @@ def serve(
 ) -> None:
     """Serve the API and the verify page, with a worker process that makes what is asked for."""
     settings = console.settings()
-    # The processes of one server count together, in a folder that must be named before anything counts.
-    with TemporaryDirectory(prefix="assay-metrics-") as folder:
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+    with _counting_together():
         _serve(settings, host, port, workers, engine)
+
+
+@contextmanager
+def _counting_together() -> Iterator[None]:
+    """The processes of one server count in one folder, which must be named before anything counts."""
+    if METRICS_FOLDER in os.environ:
+        yield
+        return
+    with TemporaryDirectory(prefix="assay-metrics-") as folder:
+        os.environ[METRICS_FOLDER] = folder
+        try:
+            yield
+        finally:
+            del os.environ[METRICS_FOLDER]
 
 
 def _serve(

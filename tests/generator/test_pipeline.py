@@ -100,7 +100,7 @@ def test_the_policy_answers_before_anything_is_sampled(safe_wan: SafeGenerator, 
             register=desk,
             progress=lambda stage, _: told.append(stage),
         )
-    assert told == []
+    assert told == ["guard"]
     _nothing_came_out(safe_wan, desk)
 
 

@@ -181,8 +181,10 @@ def test_a_key_is_asked_for_and_sent(verify: Tab, samples: dict[str, Path]) -> N
 
 def test_a_timeline_says_which_seconds_are_ours(verify: Tab, samples: dict[str, Path]) -> None:
     page = verify.page
-    part = {"start": 2.0, "end": 5.0, "id": "0123456789ab", "log10_p": -9.0}
-    body = json.dumps(REPORT | {"parts": [part | {"start": 7.0, "end": 8.0, "id": "ffffffffffff"}, part]})
+    whole = {"left": 0, "top": 0, "right": 64, "bottom": 64}
+    part = {"start": 2.0, "end": 5.0, "id": "0123456789ab", "log10_p": -9.0, "box": whole, "match": "match"}
+    parts = [part | {"start": 7.0, "end": 8.0, "id": "ffffffffffff"}, part]
+    body = json.dumps(REPORT | {"parts": parts, "coverage": {"time": 0.4, "area": 1.0}})
     page.route(
         "**/v1/verify", lambda route: route.fulfill(status=200, body=body, content_type="application/json")
     )
