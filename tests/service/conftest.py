@@ -49,9 +49,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium; skips where there is none."""
+    """A real Chromium, ended with the tests that used it: no page of theirs costs others their time. Skips
+    where there is none."""
     with browsing() as opened:
         yield opened
 
