@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from guard.adapter_kinds import AdapterKind
 from guard.errors import AdapterError
+from guard.signatures import signed_by_any
 
 MANIFEST_FORMAT = 1
 MAX_MANIFEST_BYTES = 16 * 2**20  # 100,000 adapters
@@ -69,20 +69,12 @@ def read_manifest(text: bytes, issuers: Sequence[Ed25519PublicKey]) -> AdapterMa
         signed = _DOMAIN + _canonical(body)
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
         raise AdapterError(f"not an adapter manifest: {str(error)[:200]}") from error
-    if not any(_signed(issuer, signature, signed) for issuer in issuers):
+    if not signed_by_any(issuers, signature, signed):
         raise AdapterError("the adapter manifest is not signed by a known issuer, or was changed since")
     try:
         return _from_json(body)
     except (ValueError, KeyError, TypeError) as error:
         raise AdapterError(f"the adapter manifest cannot be used: {str(error)[:200]}") from error
-
-
-def _signed(issuer: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
-    try:
-        issuer.verify(signature, message)
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _to_json(manifest: AdapterManifest) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from guard.engine import Guard
@@ -24,6 +23,7 @@ from guard.errors import BundleError, PolicyError
 from guard.lint import IssueSeverity, lint_policy
 from guard.loader import parse_policy, read_policy
 from guard.model import Policy
+from guard.signatures import signed_by_any
 from guard.testing import run_tests
 
 BUNDLE_FORMAT = 1
@@ -106,7 +106,7 @@ def _members(path: Path) -> dict[str, bytes]:
 
 def _verified(members: dict[str, bytes], issuers: Sequence[Ed25519PublicKey]) -> dict[str, Any]:
     text, signature = members.get("manifest.json", b""), members.get("signature", b"")
-    if not any(_signed(issuer, signature, text) for issuer in issuers):
+    if not signed_by_any(issuers, signature, _DOMAIN + text):
         raise BundleError("the bundle is not signed by a known issuer")
     manifest = json.loads(text)
     if manifest.get("format") != BUNDLE_FORMAT:
@@ -114,14 +114,6 @@ def _verified(members: dict[str, bytes], issuers: Sequence[Ed25519PublicKey]) ->
             f"the bundle has format {manifest.get('format')}; this version reads {BUNDLE_FORMAT}"
         )
     return dict(manifest)
-
-
-def _signed(issuer: Ed25519PublicKey, signature: bytes, text: bytes) -> bool:
-    try:
-        issuer.verify(signature, _DOMAIN + text)
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _require_good(policy: Policy, guard: Guard | None = None) -> None:

@@ -24,10 +24,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from guard.errors import ConsentError
+from guard.signatures import signed_by_any
 
 CONSENT_FORMAT = 1
 MAX_TOKEN_CHARACTERS = 4096  # a token has about 500
@@ -106,20 +106,12 @@ class SignedConsents:
 
     def _read(self, token: str) -> Consent:
         payload, signature = _split(token)
-        if not any(_signed(issuer, signature, payload) for issuer in self._issuers):
+        if not signed_by_any(self._issuers, signature, _DOMAIN + payload):
             raise ConsentError("unsigned", "the consent token is not signed by a known issuer")
         try:
             return _from_json(json.loads(payload))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConsentError("malformed", f"the consent token cannot be read: {error}") from error
-
-
-def _signed(issuer: Ed25519PublicKey, signature: bytes, payload: bytes) -> bool:
-    try:
-        issuer.verify(signature, _DOMAIN + payload)
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _split(token: str) -> tuple[bytes, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from guard.templates import FaceReader, open_detector, open_embedder
 from guard.trial import TrialBook
 from service import keys
 from service.errors import ConfigurationError
+from service.private import write_private
 from service.settings import Settings
 
 GALLERY_FILE = "gallery"
 CALIBRATION_FILE = "calibration.json"
-OWNER_ONLY = 0o600
 
 
 def face_detector(settings: Settings) -> FaceBackend:
@@ -99,20 +98,6 @@ def write_gallery(settings: Settings, gallery: Gallery) -> None:
         path.unlink(missing_ok=True)
         return
     write_private(path, gallery.seal(keys.gallery_key(settings), secrets.token_bytes))
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that the owner alone can read, whole or not at all. Raises `ConfigurationError`."""
-    new = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from provenance import (
 )
 from provenance.authority import DevAuthority, create_dev_authority
 from service.errors import ConfigurationError
+from service.private import OWNER_ONLY
 from service.settings import Settings
 from service.signing import (
-    OWNER_ONLY,
     Finding,
     certificate_findings,
     examine_chain,

@@ -8,7 +8,7 @@ a process counts for itself. Labels are bounded: routes as declared, never paths
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +16,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.settings import METRICS_FOLDER
+
 if TYPE_CHECKING:
     from service.wiring import Services
 
-FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 STAGE_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 REQUEST_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
@@ -86,16 +87,10 @@ def _age(services: Services, moment: datetime | None) -> float:
 
 def exposition(services: Services) -> bytes:
     """Everything, in Prometheus' text format."""
-    shared = CollectorRegistry()
-    if FOLDER_VARIABLE in os.environ:
-        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    counted = _REGISTRY
+    if METRICS_FOLDER in os.environ:
+        counted = CollectorRegistry()
+        MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
     installation = CollectorRegistry()
     installation.register(_Installation(services))
-    counted = shared if FOLDER_VARIABLE in os.environ else _REGISTRY
     return generate_latest(counted) + generate_latest(installation)
-
-
-def names(text: str) -> set[str]:
-    """The names of the samples in an exposition."""
-    lines: Iterable[str] = (line for line in text.splitlines() if line and not line.startswith("#"))
-    return {line.partition("{")[0].partition(" ")[0] for line in lines}

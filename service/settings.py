@@ -20,6 +20,8 @@ from service.errors import ConfigurationError
 PREFIX = "ASSAY_"
 LOG_FORMAT = "ASSAY_LOG_FORMAT"
 """Read before the settings are, so that what is wrong with them is logged in the right form."""
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Named by `assay serve` for its processes, and read by prometheus_client when it is imported."""
 MIB = 2**20
 
 

@@ -10,9 +10,9 @@ from provenance import ProvenanceError, Severity, SigningKey, explain_certificat
 from provenance.authority import DevAuthority, renew_dev_leaf
 from provenance.profile import EXPIRY_ALARM
 from service.errors import ConfigurationError
+from service.private import write_private
 from service.settings import Settings
 
-OWNER_ONLY = 0o600
 LAST_CALL = timedelta(days=7)
 
 
@@ -107,11 +107,7 @@ def renew_signing(settings: Settings, chain: Path | None, key: Path | None, *, n
         usable.require_usable(now)
         for source, place in ((key, places[1]), (chain, places[0])):
             if source is not None:
-                fresh = place.with_suffix(place.suffix + ".new")
-                fresh.write_bytes(b"")
-                fresh.chmod(OWNER_ONLY)
-                fresh.write_bytes(source.read_bytes())
-                fresh.replace(place)
+                write_private(place, source.read_bytes())
     except (OSError, ProvenanceError) as error:
         raise ConfigurationError(str(error)) from error
     return f"{places[0]}: {usable.subject}, until {usable.not_after:%Y-%m-%d}"

@@ -135,7 +135,7 @@ def sign(
     from guard import AdapterError, read_adapter
     from guard.adapter_manifest import AdapterManifest, VouchedAdapter, sign_manifest
     from service.cli.keyfiles import private_key
-    from service.identity import write_private
+    from service.private import write_private
     from service.wiring import utc_now
 
     private, now, rows = private_key(key), utc_now(), []

@@ -111,6 +111,7 @@ def calibrate(
     from guard import GuardError
     from guard.calibration import Calibration
     from service import identity
+    from service.private import write_private
 
     settings = console.settings()
     reader = _reader(settings)
@@ -127,7 +128,7 @@ def calibrate(
     except GuardError as error:
         raise ServiceError(str(error)) from error
     path = settings.faces / identity.CALIBRATION_FILE
-    identity.write_private(path, found.to_json().encode())
+    write_private(path, found.to_json().encode())
     report = {
         "model": reader.model_id, "people": int(people.max()) + 1, "faces": len(rows), "skipped": skipped,
         "comparisons_of_strangers": int((~same).sum()), "comparisons_of_one_person": int(same.sum()),

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli import console
+from service.settings import METRICS_FOLDER
 
 if TYPE_CHECKING:
     from service.settings import Settings
-
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Read by prometheus_client when it is imported."""
 
 
 def serve(

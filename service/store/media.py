@@ -127,9 +127,15 @@ class MediaStore:
         shown = f'attachment; filename="{filename}"'
         return str(self.system.sign(self._at(name), expiration=seconds, ResponseContentDisposition=shown))
 
-    def remove(self, job_id: str) -> None:
-        """Remove all files of a job. Raises `StorageError` where the store does not answer."""
-        self._remove(job_id)
+    def remove(self, name: str) -> None:
+        """Remove all files of a job, `JOB`, or of one attempt, `JOB/ATTEMPT`. Raises `StorageError` where the
+        store does not answer."""
+        shutil.rmtree(self.work / name, ignore_errors=True)
+        try:
+            with _answering(name):
+                self.system.rm(self._at(name), recursive=True)
+        except FileNotFoundError:
+            return
 
     def prune(self, job_id: str, *, kept: str | None, until: int) -> None:
         """Remove what the attempts of a job up to number `until` left, but for the attempt `kept`."""
@@ -137,7 +143,7 @@ class MediaStore:
             if not attempt.isdigit() or int(attempt) > until:
                 continue
             if attempt != kept:
-                self._remove(f"{job_id}/{attempt}")
+                self.remove(f"{job_id}/{attempt}")
             elif self.folder is None:
                 shutil.rmtree(self.work / job_id / attempt, ignore_errors=True)
 
@@ -169,14 +175,6 @@ class MediaStore:
         making = self.work / job_id
         local = os.listdir(making) if making.is_dir() else []
         return sorted({PurePosixPath(path).name for path in (*found, *local)})
-
-    def _remove(self, name: str) -> None:
-        shutil.rmtree(self.work / name, ignore_errors=True)
-        try:
-            with _answering(name):
-                self.system.rm(self._at(name), recursive=True)
-        except FileNotFoundError:
-            return
 
     def _at(self, name: str) -> str:
         if ".." in PurePosixPath(name).parts or name.startswith("/"):

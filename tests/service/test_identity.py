@@ -18,6 +18,7 @@ from guard.calibration import Calibration
 from service import identity
 from service.cli.app import run
 from service.errors import ConfigurationError
+from service.private import write_private
 from service.settings import Settings
 from service.wiring import build_guard
 from tests.guard import tiny_faces
@@ -255,7 +256,7 @@ def test_doctor_counts_people_and_adapters(
     assert reader is not None
     strangers = np.random.default_rng(0).standard_normal(50_000) * 0.1
     measured = Calibration.measure(reader.model_id, strangers)
-    identity.write_private(home / "faces" / "calibration.json", measured.to_json().encode())
+    write_private(home / "faces" / "calibration.json", measured.to_json().encode())
     capsys.readouterr()
     assert run(["doctor", "--json"]) == 0
     rows = {row["check"]: row["detail"] for row in map(json.loads, capsys.readouterr().out.splitlines())}

@@ -9,6 +9,7 @@ import typer
 
 from service.cli import console
 from service.cli.policy.common import OK
+from service.errors import ConfigurationError
 
 
 def sign(
@@ -17,18 +18,13 @@ def sign(
     key: Annotated[Path, typer.Option("--key", help="An Ed25519 private key (PEM).", metavar="FILE")],
 ) -> int:
     """Sign a policy and its lists as one file. It must load and pass its tests. Exit 2 otherwise."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     from guard import GuardError
     from guard.bundle import sign_bundle
+    from service.cli.keyfiles import private_key
 
     try:
-        private = load_pem_private_key(key.read_bytes(), password=None)
-        if not isinstance(private, Ed25519PrivateKey):
-            raise ValueError(f"{key} is not an Ed25519 key")
-        signed = sign_bundle(policy, output, private)
-    except (GuardError, ValueError, TypeError, OSError) as error:
+        signed = sign_bundle(policy, output, private_key(key))
+    except (GuardError, ConfigurationError, ValueError, TypeError, OSError) as error:
         console.complain(str(error))
         return console.BAD_INPUT
     print(f"{output}: {signed.label}, digest {signed.digest}")
