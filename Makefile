@@ -25,7 +25,7 @@ types: install
 
 check: install
 	$(BIN)/coverage erase
-	$(TEST_ENV) $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
+	$(TEST_ENV) $(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 test: lint types check
 

@@ -6,7 +6,7 @@ Meant for a process with limited memory, time and no network: the parsers below 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from provenance.credentials import C2paReport, C2paState
 from provenance.errors import ReadError
 from provenance.evidence import Evidence
-from provenance.fingerprint import MAX_VIEWS, VIEW_LINES, Sampler, Views
+from provenance.fingerprint import MAX_VIEWS, VIEW_LINES, Sampler
 from provenance.labels import read_labels
 from provenance.read import read_manifest
 from provenance.sniff import sniff
@@ -28,25 +28,26 @@ from watermark import (
     Detection,
     DetectionError,
     Located,
-    Media,
+    Maps,
     MediaError,
     MediaLimits,
+    Timeline,
     has_sound,
     open_media,
+    read_both,
     read_sound,
 )
 
-
-class Locate(Protocol):
-    """What is asked of `watermark.locate`, its rings given."""
-
-    def __call__(self, frames: Iterable[NDArray[np.uint8]], *, fps: float) -> tuple[Located, ...]: ...
+Locate = Callable[[Timeline], tuple[Located, ...]]
+"""What is asked of `watermark.locate_in`, its detector given."""
 
 
 class MarkDetector(Protocol):
     """What is asked of `watermark.Detector`."""
 
     def detect(self, frames: Iterable[NDArray[np.uint8]]) -> Detection: ...
+
+    def detect_in(self, maps: Maps) -> Detection: ...
 
 
 def inspect_media(
@@ -72,8 +73,9 @@ def inspect_media(
     sound = None if listener is None else _listen(path, mime, listener, limits)
     try:
         media = open_media(path, limits)
-        detection, views = _look(media, detector)
-        parts = _parts(media, detection, locate, thorough=thorough)
+        sampler = Sampler(fps=media.fps, lines=VIEW_LINES, limit=MAX_VIEWS)
+        seen = sampler.watch(media.frames())
+        detection, parts = _look(seen, media.fps, detector, locate, thorough=thorough)
     except MediaError as error:
         if sound is None and not _carries_credentials(c2pa):
             raise
@@ -86,7 +88,7 @@ def inspect_media(
         media.height,
         media.seconds,
         detection,
-        views,
+        sampler.views(),
         c2pa,
         labels,
         "",
@@ -94,14 +96,6 @@ def inspect_media(
         sound,
         parts,
     )
-
-
-def _parts(
-    media: Media, detection: Detection, locate: Locate | None, *, thorough: bool
-) -> tuple[Located, ...] | None:
-    if locate is None or (detection.band is Band.NONE and not thorough):
-        return None
-    return locate(media.frames(), fps=media.fps)
 
 
 def _admit(path: Path, limits: MediaLimits) -> tuple[str, int, str]:
@@ -121,11 +115,21 @@ def _admit(path: Path, limits: MediaLimits) -> tuple[str, int, str]:
     return kind.mime, size, sha256
 
 
-def _look(media: Media, detector: MarkDetector) -> tuple[Detection, Views]:
-    """One pass over the frames: the detector reads all of them, the sampler looks over its shoulder."""
-    sampler = Sampler(fps=media.fps, lines=VIEW_LINES, limit=MAX_VIEWS)
-    detection = detector.detect(sampler.watch(media.frames()))
-    return detection, sampler.views()
+def _look(
+    frames: Iterable[NDArray[np.uint8]],
+    fps: float,
+    detector: MarkDetector,
+    locate: Locate | None,
+    *,
+    thorough: bool,
+) -> tuple[Detection, tuple[Located, ...] | None]:
+    """The mark of the whole and those of its parts, from one pass over the frames: decoding costs most."""
+    if locate is None:
+        return detector.detect(frames), None
+    maps, timeline = read_both(frames, fps)
+    detection = detector.detect_in(maps)
+    asked = thorough or detection.band is not Band.NONE
+    return detection, locate(timeline) if asked else None
 
 
 def _listen(path: Path, mime: str, listener: AudioDetector, limits: MediaLimits) -> AudioDetection | None:

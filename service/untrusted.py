@@ -34,6 +34,7 @@ from watermark import (
     MediaLimits,
     has_sound,
     locate,
+    locate_in,
     open_media,
     read_sound,
 )
@@ -73,16 +74,16 @@ class Parts:
 def inspect(path: Path, context: InspectionContext, thorough: bool = False) -> bytes:
     """Everything that a file says about itself, as encoded `Evidence`."""
     _require_media(path)
+    detector = Detector(context.rings)
+    examinations = MAX_EXAMINED if thorough else EXAMINATIONS
     try:
         evidence = inspect_media(
             path,
-            detector=Detector(context.rings),
+            detector=detector,
             trust=context.trust,
             limits=context.limits,
             listener=AudioDetector(context.rings),
-            locate=partial(
-                locate, rings=context.rings, examinations=MAX_EXAMINED if thorough else EXAMINATIONS
-            ),
+            locate=partial(locate_in, detector=detector, examinations=examinations),
             thorough=thorough,
         )
     except (MediaError, ProvenanceError, DetectionError) as error:

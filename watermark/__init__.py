@@ -26,13 +26,15 @@ from watermark.errors import (
     PayloadError,
     WatermarkError,
 )
+from watermark.frontend import Maps
 from watermark.geometry import Geometry
 from watermark.keys import FORMAT_VERSION, KeyRing, MarkKey
 from watermark.limits import MediaLimits
-from watermark.localise import locate
+from watermark.localise import locate, locate_in
 from watermark.located import Box, Located, Span
 from watermark.media import Media, MediaKind, open_media
 from watermark.payload import MediaId
+from watermark.timeline import Timeline, read_both
 from watermark.writing import write_image, write_video
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ __all__ = [
     "KeyRing",
     "KeyRingError",
     "Located",
+    "Maps",
     "Mark",
     "MarkKey",
     "Media",
@@ -67,11 +70,14 @@ __all__ = [
     "Sound",
     "Span",
     "Strength",
+    "Timeline",
     "WatermarkError",
     "has_sound",
     "locate",
+    "locate_in",
     "marked_decode",
     "open_media",
+    "read_both",
     "read_sound",
     "write_image",
     "write_sound",

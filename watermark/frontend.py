@@ -7,7 +7,7 @@ maps of any number of frames are just one more picture.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import cv2
@@ -62,6 +62,20 @@ class Maps:
         """
         return self._white_luma if channel is LUMA else self.chroma
 
+    def __add__(self, other: Maps) -> Maps:
+        """Both, without openings. Raises `DetectionError` when they are of pictures of two sizes."""
+        self.require_size_of(other)
+        frames = self.frames + other.frames
+        return Maps(self.luma + other.luma, self.chroma + other.chroma, self.height, self.width, frames)
+
+    def require_size_of(self, other: Maps) -> None:
+        """Raises `DetectionError` when both are not of pictures of one size."""
+        if (self.height, self.width) != (other.height, other.width):
+            raise DetectionError(
+                "all frames must be of one size: "
+                f"one is {other.width} x {other.height} pixels, the first was {self.width} x {self.height}"
+            )
+
     @cached_property
     def _white_luma(self) -> Plane:
         return locally_whitened(self.luma)
@@ -80,40 +94,59 @@ def analyse(frame: NDArray[np.uint8]) -> tuple[Plane, Plane]:
     return _normalise(white_y), _normalise(_cancel_host(white_b, guide, white_r))
 
 
-def accumulate(frames: Iterable[NDArray[np.uint8]]) -> Maps:
-    """Sum the maps of frames of one size, one frame in memory at a time.
+class Summed:
+    """The sum of the maps of a medium, taken frame by frame.
 
     Neighbouring frames tell much the same, so long clips are thinned out as they come: the first
     `THIN_AFTER` frames are all read, then every second for as many reads, every fourth, and so on. 120
     frames cost 60 reads, ten minutes at 24 per second 225.
     """
-    total: tuple[Plane, Plane] | None = None
-    opening: tuple[Plane, Plane] | None = None
-    shape: tuple[int, ...] = ()
-    count = 0
+
+    def __init__(self) -> None:
+        self._total: Maps | None = None
+        self._opening: Maps | None = None
+
+    def wants(self, index: int) -> bool:
+        """Whether frame `index` is to be read."""
+        return index % (1 << self._count // THIN_AFTER) == 0
+
+    def add(self, frame: Maps) -> None:
+        """Add the maps of a frame. Raises `DetectionError` when it is not of the size of the first."""
+        self._total = frame if self._total is None else self._total + frame
+        if self._count == OPENING:
+            self._opening = self._total
+
+    def maps(self) -> Maps:
+        """The sum so far. Raises `DetectionError` when there were no frames."""
+        if self._total is None:
+            raise DetectionError("there are no frames to examine")
+        return replace(self._total, opening=self._opening if self._count > OPENING else None)
+
+    @property
+    def _count(self) -> int:
+        return 0 if self._total is None else self._total.frames
+
+
+def accumulate(frames: Iterable[NDArray[np.uint8]]) -> Maps:
+    """Sum the maps of frames of one size, one frame in memory at a time.
+
+    Raises `DetectionError` for no frames, or frames that are not pictures of one size.
+    """
+    summed = Summed()
     for index, frame in enumerate(frames):
-        if index % (1 << count // THIN_AFTER):
-            continue
-        _check(frame, shape)
-        shape = frame.shape
-        maps = analyse(frame)
-        total = maps if total is None else (total[0] + maps[0], total[1] + maps[1])
-        count += 1
-        opening = total if count == OPENING else opening
-    if total is None:
-        raise DetectionError("there are no frames to examine")
-    height, width = shape[:2]
-    first = Maps(*opening, height, width, OPENING) if opening is not None and count > OPENING else None
-    return Maps(*total, height, width, count, first)
+        if summed.wants(index):
+            summed.add(maps_of(frame))
+    return summed.maps()
 
 
-def _check(frame: NDArray[np.uint8], shape: tuple[int, ...]) -> None:
+def maps_of(frame: NDArray[np.uint8]) -> Maps:
+    """The maps of one frame, uint8 [H, W, 3] sRGB. Raises `DetectionError` for anything else."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise DetectionError(f"frames must be uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}")
-    if min(frame.shape[:2]) < MIN_SIDE:
-        raise DetectionError(f"a frame of {frame.shape[1]} x {frame.shape[0]} pixels is too small to examine")
-    if shape and frame.shape != shape:
-        raise DetectionError(f"a frame is {frame.shape[:2]} pixels, the first was {shape[:2]}")
+    height, width = frame.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise DetectionError(f"a frame of {width} x {height} pixels is too small to examine")
+    return Maps(*analyse(frame), height, width, 1)
 
 
 def _examined(height: int, width: int) -> tuple[int, int]:

@@ -83,7 +83,14 @@ def locate(
     lies in two places, has an entry for each. Raises `DetectionError` for no ring, no frame, or frames of
     more than one size.
     """
-    search = _Search(Detector(rings), read_timeline(frames, fps), min(examinations, MAX_EXAMINED))
+    return locate_in(read_timeline(frames, fps), Detector(rings), examinations=examinations)
+
+
+def locate_in(
+    timeline: Timeline, detector: Detector, *, examinations: int = MAX_EXAMINED
+) -> tuple[Located, ...]:
+    """As `locate`, from what was read of a medium; `timeline` is used up."""
+    search = _Search(detector, timeline, min(examinations, MAX_EXAMINED))
     search.run()
     return tuple(sorted((search.located(part) for part in search.parts), key=lambda part: part.log10_p))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import cv2
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from watermark.errors import DetectionError
 from watermark.evidence import CELLS, Cells, Range
-from watermark.frontend import Maps, accumulate, work_size
+from watermark.frontend import Maps, Summed, maps_of, work_size
 from watermark.geometry import Matrix
 
 BLOCK_SECONDS = 0.5
@@ -97,26 +96,71 @@ class Timeline:
             self.left[slice(*span), top:bottom, left:right] = kept[:, top:bottom, left:right]
 
 
+class Blocks:
+    """The maps of a medium block by block, taken frame by frame.
+
+    Of every block six frames are read, spread over it; when there are too many blocks, pairs are joined and
+    blocks get twice as long.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._per_block = max(round(fps * BLOCK_SECONDS), 1)
+        self._blocks: list[Maps] = []
+        self._starts = [0]
+        self._seen = 0
+
+    def wants(self, index: int) -> bool:
+        """Whether frame `index` is to be read; every frame is asked for, in order."""
+        if index == self._starts[-1] + self._per_block:
+            self._close(index)
+        self._seen = index + 1
+        return (index - self._starts[-1]) % max(self._per_block // _READ_PER_BLOCK, 1) == 0
+
+    def add(self, frame: Maps) -> None:
+        """Add the maps of a frame. Raises `DetectionError` when it is not of the size of the first."""
+        if len(self._blocks) < len(self._starts):
+            if self._blocks:
+                self._blocks[0].require_size_of(frame)
+            self._blocks.append(frame)
+        else:
+            self._blocks[-1] += frame
+
+    def timeline(self) -> Timeline:
+        """All blocks. Raises `DetectionError` when there were no frames."""
+        if not self._blocks:
+            raise DetectionError("there are no frames to examine")
+        left = np.ones((len(self._blocks), CELLS, CELLS), np.bool_)
+        return Timeline(self._blocks, [*self._starts, self._seen], self._fps, left)
+
+    def _close(self, end: int) -> None:
+        self._starts.append(end)
+        if len(self._blocks) == MAX_BLOCKS:
+            pairs = zip(self._blocks[::2], self._blocks[1::2], strict=True)
+            self._blocks = [first + second for first, second in pairs]
+            self._starts = self._starts[::2]
+            self._per_block *= 2
+
+
 def read_timeline(frames: Iterable[NDArray[np.uint8]], fps: float) -> Timeline:
     """Read frames, uint8 [H, W, 3], once. Raises `DetectionError` for none, or for frames of other sizes."""
-    per_block = max(round(fps * BLOCK_SECONDS), 1)
-    blocks: list[Maps] = []
-    starts = [0]
-    source = iter(frames)
-    while taken := _take(source, per_block):
-        count, chunk = taken
-        maps = accumulate(chunk)
-        if blocks and (maps.height, maps.width) != (blocks[0].height, blocks[0].width):
-            raise DetectionError(f"frame {starts[-1]} is not of the size of the first")
-        blocks.append(maps)
-        starts.append(starts[-1] + count)
-        if len(blocks) == MAX_BLOCKS:
-            blocks = [_sum(blocks[i : i + 2]) for i in range(0, MAX_BLOCKS, 2)]
-            starts = starts[::2]
-            per_block *= 2
-    if not blocks:
-        raise DetectionError("there are no frames to examine")
-    return Timeline(blocks, starts, fps, np.ones((len(blocks), CELLS, CELLS), np.bool_))
+    blocks = Blocks(fps)
+    for index, frame in enumerate(frames):
+        if blocks.wants(index):
+            blocks.add(maps_of(frame))
+    return blocks.timeline()
+
+
+def read_both(frames: Iterable[NDArray[np.uint8]], fps: float) -> tuple[Maps, Timeline]:
+    """What `accumulate` and `read_timeline` give, from one pass in which no frame is analysed twice."""
+    summed, blocks = Summed(), Blocks(fps)
+    for index, frame in enumerate(frames):
+        wanted = [part for part in (summed, blocks) if part.wants(index)]
+        if wanted:
+            maps = maps_of(frame)
+            for part in wanted:
+                part.add(maps)
+    return summed.maps(), blocks.timeline()
 
 
 def _grown(plane: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -128,16 +172,6 @@ def _grown(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _samples(cells: tuple[int, ...], size: int) -> slice:
     return slice(round(cells[0] * size / CELLS), round(cells[1] * size / CELLS))
-
-
-def _take(source: Iterator[NDArray[np.uint8]], count: int) -> tuple[int, list[NDArray[np.uint8]]] | None:
-    """How many of the next `count` frames there are, and those of them that are read; None at the end."""
-    step = max(count // _READ_PER_BLOCK, 1)
-    kept, taken = [], 0
-    for taken, frame in enumerate(islice(source, count), start=1):
-        if (taken - 1) % step == 0:
-            kept.append(frame)
-    return (taken, kept) if taken else None
 
 
 def _sum(parts: list[Maps]) -> Maps:

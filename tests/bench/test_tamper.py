@@ -29,13 +29,13 @@ def test_the_outputs_themselves_are_made_here(house: House) -> None:
         assert house.judge(output.path).verdict is Verdict.MADE_HERE
 
 
-@pytest.mark.parametrize("case", SAMPLE[::3])
+@pytest.mark.parametrize("case", SAMPLE[::2])
 def test_a_tampered_copy_is_not_made_here(case: str, house: House) -> None:
     assert tamper.measure(house, case)["verdict"] != Verdict.MADE_HERE
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [f"{way.__name__}/.mp4/0" for way in FORGERIES])
+@pytest.mark.parametrize("case", [f"{way.__name__}/.mp4/0" for way in FORGERIES[1::3]])
 def test_a_tampered_clip_is_not_made_here(case: str, house: House) -> None:
     assert tamper.measure(house, case)["verdict"] != Verdict.MADE_HERE
 

@@ -54,7 +54,7 @@ def pan(count: int, height: int = 288, width: int = 384) -> list[NDArray[np.uint
 
 @pytest.fixture
 def phone_clip(tmp_path: Path) -> Path:
-    """A clip as a phone records it: frames at uneven times, and sound."""
+    """A clip as a phone records it: frames at uneven times, and a sound too short for a mark."""
     path = tmp_path / "phone.mp4"
     with av.open(str(path), "w") as out:
         video = out.add_stream("libx264", rate=30, options={"bf": "2"})
@@ -66,8 +66,8 @@ def phone_clip(tmp_path: Path) -> Path:
             frame.pts, frame.time_base = TIMES[index], Fraction(1, 600)
             out.mux(video.encode(frame))
         out.mux(video.encode())
-        tone = np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000).astype(np.float32)
-        for start in range(0, 48000, 1024):
+        tone = np.sin(np.arange(36864) * 2 * np.pi * 440 / 48000).astype(np.float32)
+        for start in range(0, 36864, 1024):
             piece = tone[None, start : start + 1024]
             chunk = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece), format="fltp", layout="mono")
             chunk.sample_rate, chunk.pts, chunk.time_base = 48000, start, Fraction(1, 48000)

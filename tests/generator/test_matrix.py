@@ -43,7 +43,7 @@ STEPS = {
 }
 """Of one step, an edit with a strength below 1 leaves nothing to do."""
 FRAMES = {
-    "svd-xt": 9,
+    "svd-xt": 5,
     "animatediff": 17,
     "wan2.2-animate-14b": 9,
     "helios-14b": 9,
@@ -58,6 +58,7 @@ SMALLER = {
     "helios-14b": {"num_latent_frames_per_chunk": 2},
     "ltx-video-long": {"decode_horizontal_tiles": 2, "decode_vertical_tiles": 2},
     "framepack-i2v": {"latent_window_size": 3},
+    "svd-xt": {"decode_chunk_size": 4},
 }
 """Options of the call by which a system works in shorter pieces."""
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning", "ignore:__array:DeprecationWarning")

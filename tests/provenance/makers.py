@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from numpy.typing import NDArray
 from PIL import Image
 
-from watermark import Band, Detection, Geometry, MediaId
+from watermark import Band, Detection, Geometry, Maps, MediaId
 from watermark.geometry import aligned
 
 Frame = NDArray[np.uint8]
@@ -46,6 +46,9 @@ class FakeDetector:
 
     def detect(self, frames: Iterable[Frame]) -> Detection:
         return replace(self.answer, frames_read=sum(1 for _ in frames))
+
+    def detect_in(self, maps: Maps) -> Detection:
+        return replace(self.answer, frames_read=maps.frames)
 
 
 def found(media_id: MediaId, height: int, width: int) -> Detection:

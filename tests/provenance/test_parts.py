@@ -38,7 +38,7 @@ from watermark import (
     MediaId,
     MediaLimits,
     Span,
-    locate,
+    locate_in,
     write_video,
 )
 from watermark.geometry import aligned
@@ -148,12 +148,13 @@ def test_the_real_search_finds_two_seconds_in_a_longer_clip(ring: KeyRing, tmp_p
     path = tmp_path / "clip.mp4"
     write_video(path, np.concatenate([plain[:16], marked]), fps=8)
     record = replace(_record(OURS, 1), fingerprint=fingerprint_frames(marked, fps=8))
+    detector = Detector([ring])
     evidence = inspect_media(
         path,
-        detector=Detector([ring]),
+        detector=detector,
         trust=TrustAnchors(),
         limits=MediaLimits(),
-        locate=partial(locate, rings=[ring], examinations=2),
+        locate=partial(locate_in, detector=detector, examinations=2),
         thorough=True,
     )
     report = judge(evidence, InMemoryRegistry([record]), now=NOW)

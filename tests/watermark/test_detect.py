@@ -138,10 +138,10 @@ def test_ten_bits_of_wide_colour_are_read(marked_photo: Frame, detector: Detecto
         codec = stream.codec_context
         codec.color_primaries, codec.color_trc, codec.colorspace = 9, 16, 9  # ITU-T H.273
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(marked_photo), format="rgb24")
-        for _ in range(2):
-            container.mux(
-                stream.encode(frame.reformat(format="yuv420p10le", dst_colorspace=Colorspace.BT2020))
-            )
+        for time in range(2):
+            wide = frame.reformat(format="yuv420p10le", dst_colorspace=Colorspace.BT2020)
+            wide.pts = time
+            container.mux(stream.encode(wide))
         container.mux(stream.encode())
     assert detector.detect(open_media(path).frames()).media_id == MEDIA_ID
 

@@ -22,8 +22,11 @@ from watermark import (
     MediaId,
     locate,
     open_media,
+    read_both,
     write_video,
 )
+from watermark.frontend import accumulate
+from watermark.timeline import read_timeline
 
 FPS = 12
 RING = make_ring("localise", subkeys=4)
@@ -130,6 +133,27 @@ def test_what_cannot_be_examined_is_refused(ring: KeyRing) -> None:
         locate([data.astronaut()], [])
     with pytest.raises(DetectionError, match="size"):
         locate([data.astronaut(), data.coffee()], [ring], fps=1)
+
+
+def test_one_pass_reads_what_two_would() -> None:
+    clip = np.random.default_rng(3).integers(0, 256, (70, 64, 64, 3), np.uint8)
+    maps, timeline = read_both(iter(clip), FPS)
+    alone, blocks = accumulate(clip), read_timeline(clip, FPS)
+    assert maps.frames == alone.frames < len(clip)
+    assert np.array_equal(maps.luma, alone.luma)
+    assert maps.opening is not None
+    assert maps.opening.frames == 3
+    assert timeline.starts == blocks.starts == [*range(0, 70, 6), 70]
+    pairs = zip(timeline.maps, blocks.maps, strict=True)
+    assert all(np.array_equal(one.luma, two.luma) for one, two in pairs)
+
+
+def test_long_clips_get_longer_blocks() -> None:
+    frame = np.zeros((32, 32, 3), np.uint8)
+    timeline = read_timeline((frame for _ in range(131)), fps=2)
+    assert len(timeline) == 33
+    assert timeline.starts == [*range(0, 131, 4), 131]
+    assert timeline.sum((0, 33)).frames == 131
 
 
 @pytest.mark.slow
