@@ -56,12 +56,12 @@ def create_app(state: ApiState) -> FastAPI:
     problems.install(app)
     # The document alone is made without anything behind the routes.
     app.add_middleware(Envelope, tracer=state.tracer if state else NO_TRACER)
-    rooms = (
+    rooms = (  # routes are tried in this order, and polls are most requests
+        videos,
+        derived,
         appeals,
         admin,
         characters,
-        derived,
-        videos,
         content,
         events,
         verify,

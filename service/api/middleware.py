@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import REQUESTS
@@ -35,6 +34,7 @@ SECURE_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+_SECURE = [(name.encode(), value.encode()) for name, value in SECURE_HEADERS.items()]
 
 
 class Envelope:
@@ -55,10 +55,10 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = name
-                for header, value in SECURE_HEADERS.items():
-                    headers.setdefault(header, value)
+                given = message["headers"]
+                taken = {header for header, _ in given}
+                secure = [pair for pair in _SECURE if pair[0] not in taken]
+                message["headers"] = [*given, (b"x-request-id", name.encode()), *secure]
             await send(message)
 
         parent = parent_of(_header(scope, b"traceparent"))

@@ -56,7 +56,12 @@ def api_state(request: Request) -> ApiState:
     return state
 
 
-State = Annotated[ApiState, Depends(api_state)]
+async def _state(request: Request) -> ApiState:
+    # FastAPI runs what is not a coroutine in a thread, which would cost every request more than its read.
+    return api_state(request)
+
+
+State = Annotated[ApiState, Depends(_state)]
 
 
 async def _caller(request: Request, scope: str) -> str:

@@ -14,7 +14,7 @@ from service.api.characters import references
 from service.api.forms import form_docs
 from service.api.intake import Incoming, take
 from service.api.references import parse_create, sha256_of
-from service.api.state import ApiState, State, Tenant, note
+from service.api.state import ApiState, State, Tenant, api_state, generating_tenant, note
 from service.api.uploads import Form
 from service.errors import StorageError
 from service.jobs import COMPLETED, FAILED, present
@@ -59,8 +59,10 @@ def page(
 
 
 @router.get("/{video_id}", response_model=schemas.Video, response_model_exclude_none=True)
-async def retrieve(video_id: str, state: State, tenant: Tenant) -> Response:
+async def retrieve(video_id: str, request: Request) -> Response:
     """One video. A failed job is an answer like any other: its `error` says why."""
+    # Most requests come here; to resolve `State` and `Tenant` would be a third of what they cost.
+    state, tenant = api_state(request), await generating_tenant(request)
     job = present(await state.jobs.get((tenant, video_id)), video_id)
     after = {} if job.status in (COMPLETED, FAILED) else {"openai-poll-after-ms": str(schemas.POLL_AFTER_MS)}
     body = schemas.Video.of(job).model_dump_json(exclude_none=True)  # written once: clients ask all the time
