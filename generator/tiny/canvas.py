@@ -19,7 +19,10 @@ TEXTURE_SIZE: Final = 256  # pixels per side of one noise tile
 
 @dataclass(frozen=True)
 class Grid:
-    """Pixel centres ys [H], xs [W], in picture heights, x from the centre; `pixel` is one pixel's size."""
+    """Pixel centres ys [H], xs [W], in picture heights, x from the centre; `pixel` is one pixel's size.
+
+    With a grid of its own for each scene of a batch, ys are [B, H] and xs [B, W].
+    """
 
     ys: Tensor
     xs: Tensor
@@ -35,6 +38,12 @@ class Grid:
     def crop(self, top: int, left: int, height: int, width: int) -> Grid:
         """The part of this grid from (top, left), height x width pixels."""
         return Grid(self.ys[top : top + height], self.xs[left : left + width], self.pixel)
+
+    @staticmethod
+    def stack(grids: list[Grid]) -> Grid:
+        """One grid per scene of a batch, all of one size."""
+        ys, xs = torch.stack([g.ys for g in grids]), torch.stack([g.xs for g in grids])
+        return Grid(ys, xs, grids[0].pixel)
 
 
 @lru_cache(maxsize=2)
@@ -73,10 +82,11 @@ class Canvas:
         names = scenes[0].numbers
         self._n = {k: torch.stack([torch.from_numpy(s.numbers[k]) for s in scenes]).to(device) for k in names}
         self.device = device
-        self.t = times.to(device).view(1, -1, 1, 1)
+        self.t = times.to(device).view(*times.shape[:-1] or (1,), -1, 1, 1)
         self.pixel = grid.pixel
-        y, x = grid.ys.view(1, 1, -1, 1), grid.xs.view(1, 1, 1, -1)
-        shape = (len(scenes), self.t.shape[1], grid.ys.numel(), grid.xs.numel())
+        y, x = grid.ys[..., :, None], grid.xs[..., None, :]
+        y, x = y.view(-1, 1, *y.shape[-2:]), x.view(-1, 1, *x.shape[-2:])
+        shape = (len(scenes), self.t.shape[1], y.shape[2], x.shape[3])
         self.y, self.x = y.expand(shape), x.expand(shape)
 
     def n(self, name: str, index: int = 0) -> Tensor:

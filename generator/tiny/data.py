@@ -8,15 +8,23 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from generator.tiny.latents import STRIDE
+from generator.tiny.latents import (
+    CELL_PIXELS,
+    HEIGHT,
+    STRIDE,
+    WHOLE,
+    WIDTH,
+    Cells,
+    LatentBasis,
+    encode_scenes,
+)
 from generator.tiny.render import Grid, render
-from generator.tiny.scene import Attributes, Scene, draw_scene
+from generator.tiny.scene import Attributes, Scene, draw_attributes, draw_scene
 
-HEIGHT: Final = 480  # pixels
-WIDTH: Final = 832
 FPS: Final = 12
 FRAMES: Final = 25
-AIMED: Final = 0.6  # share of crops around the horizon, the light or an object
+AIMED: Final = 0.75  # share of crops around the horizon, the light or an object
+OBJECTS: Final = 0.5  # share of training scenes with a boat, and with birds, where there can be any
 HELD_OUT: Final = 7  # one in seven combinations is never trained on
 
 
@@ -31,10 +39,10 @@ def is_held_out(seen: Attributes) -> bool:
 
 
 def draw_training_scene(rng: Generator) -> Scene:
-    """A scene whose combination is not held out."""
-    while is_held_out((scene := draw_scene(rng)).attributes):
+    """A scene whose combination is not held out; boats and birds come more often than elsewhere."""
+    while is_held_out(seen := draw_attributes(rng, boats=OBJECTS, birds=OBJECTS)):
         pass
-    return scene
+    return draw_scene(rng, seen)
 
 
 def frame_times(frames: int, start: float = 0.0) -> Tensor:
@@ -42,28 +50,42 @@ def frame_times(frames: int, start: float = 0.0) -> Tensor:
     return start + torch.arange(frames, dtype=torch.float32) / FPS
 
 
-@torch.no_grad()
-def latent_frames(scenes: list[Scene], count: int) -> Tensor:
-    """A crop [frames, 3, side, side] at full resolution, mostly around something in the scene."""
-    return render(scenes, frame_times(count) * STRIDE, Grid.full(HEIGHT // 4, WIDTH // 4))
+def latent_times(count: int) -> Tensor:
+    """Times [count] in seconds of the first latent frames."""
+    return frame_times(count) * STRIDE
 
 
-@torch.no_grad()
-def full_crop(scene: Scene, rng: Generator, frames: int, side: int) -> Tensor:
-    """A crop [frames, 3, side, side] at full resolution, mostly around something in the scene."""
+def draw_cells(scene: Scene, rng: Generator, side: int) -> Cells:
+    """A square of `side` cells, mostly around something in the scene."""
     y, x = float(rng.uniform(0, HEIGHT)), float(rng.uniform(0, WIDTH))
     aims = _aims(scene)
     if rng.random() < AIMED:
         aim_x, aim_y = aims[int(rng.integers(len(aims)))]
-        y = aim_y * HEIGHT + float(rng.normal(0, side / 5))
-        x = aim_x * HEIGHT + WIDTH / 2 + float(rng.normal(0, side / 5))
-    top, left = _snap(y - side / 2, HEIGHT - side), _snap(x - side / 2, WIDTH - side)
-    return render([scene], frame_times(frames), Grid.full(HEIGHT, WIDTH).crop(top, left, side, side))[0]
+        spread = side * CELL_PIXELS / 5
+        y = aim_y * HEIGHT + float(rng.normal(0, spread))
+        x = aim_x * HEIGHT + WIDTH / 2 + float(rng.normal(0, spread))
+    return Cells(_first(y, side, WHOLE.rows), _first(x, side, WHOLE.columns), side, side)
 
 
-def _snap(start: float, limit: int) -> int:
-    """The nearest start of a latent cell in [0, limit]."""
-    return 16 * round(min(max(start, 0.0), float(limit)) / 16)
+def _first(centre: float, side: int, cells: int) -> int:
+    """The first of `side` cells around a pixel, all of them within the picture."""
+    return min(max(round(centre / CELL_PIXELS - side / 2), 0), cells - side)
+
+
+@torch.no_grad()
+def draw_crops(basis: LatentBasis, rng: Generator, count: int, side: int) -> tuple[Tensor, Tensor]:
+    """Latents [count, CHANNELS, side, side] and pictures [count, 3, 16 side, 16 side] in [-1, 1].
+
+    Each is one frame of a clip; between latent frames the latents are those on both sides, mixed.
+    """
+    scenes = [draw_training_scene(rng) for _ in range(count)]
+    cells = [draw_cells(scene, rng, side) for scene in scenes]
+    frame = torch.from_numpy(rng.integers(0, FRAMES, count))
+    sides = torch.stack((frame // STRIDE, frame // STRIDE + 1), 1) * STRIDE / FPS
+    before, after = encode_scenes(basis, scenes, sides, cells).unbind(2)
+    latents = torch.lerp(before, after, (frame % STRIDE / STRIDE).view(-1, 1, 1, 1))
+    pictures = render(scenes, frame[:, None] / FPS, Grid.stack([c.grid(1) for c in cells]))
+    return latents, pictures[:, 0] * 2 - 1
 
 
 def _aims(scene: Scene) -> list[tuple[float, float]]:
@@ -71,11 +93,12 @@ def _aims(scene: Scene) -> list[tuple[float, float]]:
     n, seen = scene.numbers, scene.attributes
     aims = [(0.0, float(n["horizon"][0]) - 0.08)]
     if seen.balloon != "none":
-        aims.append((float(n["balloon_x"][0]), float(n["balloon_y"][0]) + 0.04))
+        places = (-0.08, 0.04, 0.15)  # its crown, its middle, its basket: no crop shows it whole
+        aims += [(float(n["balloon_x"][0]), float(n["balloon_y"][0]) + place) for place in places]
     if seen.boat:
         aims.append((float(n["boat_x"][0]), float(n["horizon"][0] + n["boat_y"][0]) - 0.06))
     if seen.birds:
-        aims.append((float(n["bird_x"][2]), float(n["bird_y"][2])))
+        aims.append((float(n["bird_x"][1]), float(n["bird_y"][1])))
     if seen.body != "none":
         aims.append((float(n["light_x"][0]), float(n["light_y"][0])))
     return aims

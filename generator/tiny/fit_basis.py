@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from generator.tiny.data import HEIGHT, WIDTH, draw_training_scene
-from generator.tiny.latents import LatentBasis, quarter
-from generator.tiny.render import Grid, render
+from generator.tiny.data import draw_training_scene
+from generator.tiny.latents import CELL, WHOLE, LatentBasis
+from generator.tiny.render import render
 
 
 @torch.no_grad()
 def fit_basis(pictures: int, seed: int) -> LatentBasis:
-    """The basis of `pictures` rendered pictures at full size, one second into their scenes."""
-    rng = np.random.default_rng(seed)
-    grid, moment = Grid.full(HEIGHT, WIDTH), torch.tensor([1.0])
-    small = [quarter(render([draw_training_scene(rng)], moment, grid))[:, 0] for _ in range(pictures)]
+    """The basis of `pictures` quarter-size pictures without objects, one second into their scenes."""
+    rng, moment = np.random.default_rng(seed), torch.tensor([1.0])
+    scenes = [draw_training_scene(rng) for _ in range(pictures)]
+    small = [render([scene], moment, WHOLE.grid(CELL), objects=False)[:, 0] for scene in scenes]
     return LatentBasis.fit(torch.cat(small))
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", type=Path)
-    parser.add_argument("--pictures", type=int, default=60)
+    parser.add_argument("--pictures", type=int, default=240)
     parser.add_argument("--seed", type=int, default=77)
     options = parser.parse_args()
     fit_basis(options.pictures, options.seed).save(options.target)

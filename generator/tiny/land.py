@@ -28,6 +28,21 @@ def _ridge_line(b: Canvas, k: int, x: Tensor) -> tuple[Tensor, Tensor]:
     return height, side / a.sum(1).add(1e-6).view(-1, 1, 1, 1)
 
 
+def place_ridge(b: Canvas, k: int, y: Tensor, horizon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Ridge k seen from each point: its own x, how far the point lies below its line, and its side."""
+    offset, size = b.lens(PARALLAX[k])
+    x = (b.x - offset) / size
+    line, side = _ridge_line(b, k, x)
+    base = b.vector("ridge_b", (RIDGES,))[:, k].view(-1, 1, 1, 1)
+    return x, y - (horizon - (base + line) * size), side
+
+
+def find_horizon(b: Canvas) -> Tensor:
+    """The horizon's y; the camera's approach moves it."""
+    _, size = b.lens(PARALLAX[1])
+    return 0.5 + (b.n("horizon") - 0.5) * size
+
+
 def draw_ridges(b: Canvas, world: Tensor, y: Tensor, horizon: Tensor, which: range) -> Tensor:
     """Paints the ridges `which`, far ones first, over the world; y may be mirrored for water."""
     _, _, _, glow, _, ambient, haze = b.sky_colours()
@@ -35,11 +50,7 @@ def draw_ridges(b: Canvas, world: Tensor, y: Tensor, horizon: Tensor, which: ran
     warm = torch.exp(-(((b.x - b.n("light_x")) / 0.5) ** 2)).unsqueeze(1)
     air = mix(haze, glow, warm * 0.5)
     for k in which:
-        offset, size = b.lens(PARALLAX[k])
-        x = (b.x - offset) / size
-        line, side = _ridge_line(b, k, x)
-        base = b.vector("ridge_b", (RIDGES,))[:, k].view(-1, 1, 1, 1)
-        below = y - (horizon - (base + line) * size)
+        x, below, side = place_ridge(b, k, y, horizon)
         land, fog = _relief(b, k, x, below, side) if k < 3 else _field(b, k, x, below)
         lighted = land * mix(ambient, torch.ones_like(ambient), daylight * 0.6) * (0.5 + 0.5 * daylight)
         ridge = mix(lighted, air, fog.unsqueeze(1))

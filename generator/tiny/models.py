@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
 from generator.tiny.captions import all_words
@@ -16,7 +14,6 @@ from generator.tiny.latents import CHANNELS
 TEXT_TOKENS: Final = 40  # prompt length in training and in the pipeline; a full caption has about 30 words
 TEXT_WIDTH: Final = 128
 PATCH: Final = (1, 30, 1)  # latent cells per token: one column of 480 x 16 pixels
-DECODER_PARTS: Final = ("decoder.", "post_quant_conv.")
 PAD, EOS, UNKNOWN = "<pad>", "</s>", "<unk>"
 
 
@@ -53,7 +50,7 @@ def build_text_encoder(vocabulary: int) -> UMT5EncoderModel:
     return UMT5EncoderModel(config)
 
 
-def build_transformer(width: int = 192, layers: int = 8) -> WanTransformer3DModel:
+def build_transformer(width: int = 192, layers: int = 7) -> WanTransformer3DModel:
     """The denoiser; heads of 48 split evenly over the three axes of the rotary embedding."""
     return WanTransformer3DModel(
         patch_size=PATCH,
@@ -72,12 +69,16 @@ def build_transformer(width: int = 192, layers: int = 8) -> WanTransformer3DMode
 
 
 def build_vae() -> AutoencoderKLWan:
-    """16 x 16 x 4 compression; the last 4 x 4 pixels are unshuffled from channels."""
+    """16 x 16 x 4 compression; the last 4 x 4 pixels are unshuffled from channels.
+
+    The encoder is as small as the class allows, as nothing trains it; the widths of the decoder's stages, 96,
+    64 and 48, are those that `frame_decoder.install` needs.
+    """
     return AutoencoderKLWan(
-        base_dim=8,
-        decoder_base_dim=32,
+        base_dim=4,
+        decoder_base_dim=16,
         z_dim=CHANNELS,
-        dim_mult=[1, 2, 3],
+        dim_mult=[3, 4, 6],
         num_res_blocks=1,
         attn_scales=[],
         temperal_downsample=[True, True],
@@ -92,7 +93,7 @@ def build_vae() -> AutoencoderKLWan:
     )
 
 
-def build_scheduler(shift: float = 3.0) -> UniPCMultistepScheduler:
+def build_scheduler(shift: float = 5.0) -> UniPCMultistepScheduler:
     """Flow matching; the transformer predicts the clean latents, not the velocity."""
     return UniPCMultistepScheduler(prediction_type="sample", use_flow_sigmas=True, flow_shift=shift)
 
@@ -108,30 +109,3 @@ def build_pipeline(
         scheduler=build_scheduler(),
         transformer=transformer,
     )
-
-
-def load_decoder(vae: AutoencoderKLWan, state: dict[str, Tensor]) -> None:
-    """Takes the decoder's weights from a checkpoint of `train_decoder`; the encoder stays as it is."""
-    wanted = {k: v for k, v in vae.state_dict().items() if k.startswith(DECODER_PARTS)}
-    vae.load_state_dict({k: state[k] for k in wanted}, strict=False)
-
-
-def decode_unclamped(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
-    """`vae.decode` without its clamp, which would stop the gradient of saturated pixels.
-
-    latents [B, CHANNELS, 1 + k, h, w] -> clips [B, 3, 1 + 4k, 16h, 16w], about [-1, 1].
-    """
-    vae.clear_cache()
-    x = vae.post_quant_conv(latents)
-    chunks = []
-    for i in range(latents.shape[2]):
-        vae._conv_idx = [0]
-        part = vae.decoder(
-            x[:, :, i : i + 1], feat_cache=vae._feat_map, feat_idx=vae._conv_idx, first_chunk=i == 0
-        )
-        chunks.append(part)
-    vae.clear_cache()
-    packed = torch.cat(chunks, 2)
-    b, _, t, h, w = packed.shape
-    tiles = packed.view(b, 3, 4, 4, t, h, w)  # channel, x, y: the order of diffusers' patchify
-    return tiles.permute(0, 1, 4, 5, 3, 6, 2).reshape(b, 3, t, 4 * h, 4 * w)

@@ -10,13 +10,36 @@ from generator.tiny.canvas import Canvas, mix, step
 from generator.tiny.scene import BIRDS
 
 
-def draw_balloon(b: Canvas, world: Tensor) -> Tensor:
-    """A hot-air balloon: a round cap, a cone, gores, a pale band; lit from within at dusk and night."""
+def place_balloon(b: Canvas) -> tuple[Tensor, Tensor, Tensor]:
+    """Each point as (right, down) of the envelope's centre in balloon radii, and the radius."""
     offset, size = b.lens(0.6)
     r = b.n("balloon_r") * size
     cx = b.n("balloon_x") * size + offset + b.n("balloon_v") * b.t
     cy = 0.5 + (b.n("balloon_y") - 0.5) * size - 0.006 * b.t
-    u, v, edge = (b.x - cx) / r, (b.y - cy) / r, b.pixel / r
+    return (b.x - cx) / r, (b.y - cy) / r, r
+
+
+def place_boat(b: Canvas, horizon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Each point as (forwards, above the water line) of the boat in boat lengths, and the length."""
+    offset, size = b.lens(0.7)
+    r = b.n("boat_r") * size
+    cx = b.n("boat_x") * size + offset + b.n("boat_v") * b.t
+    water_line = horizon + b.n("boat_y") * size
+    return (b.x - cx) / r * b.n("boat_v").sign(), (water_line - b.y) / r, r
+
+
+def place_bird(b: Canvas, i: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Each point as (right, down) of bird i in wing lengths, and the wing's length."""
+    offset, size = b.lens(0.3)
+    r = b.n("bird_r", i) * size
+    u = (b.x - b.n("bird_x", i) * size - offset - b.n("bird_v") * b.t) / r
+    return u, (b.y - b.n("bird_y", i) + 0.004 * b.t) / r, r
+
+
+def draw_balloon(b: Canvas, world: Tensor) -> Tensor:
+    """A hot-air balloon: a round cap, a cone, gores, a pale band; lit from within at dusk and night."""
+    u, v, r = place_balloon(b)
+    edge = b.pixel / r
     envelope, half = _envelope(u, v, edge)
     world = mix(world, _cloth(b, u, v, half, edge), (envelope * b.n("balloon")).unsqueeze(1))
     basket = step(0.2 - u.abs(), edge) * step(0.13 - (v - 1.68).abs(), edge)
@@ -53,20 +76,15 @@ def _cloth(b: Canvas, u: Tensor, v: Tensor, half: Tensor, edge: Tensor) -> Tenso
 
 def draw_boat(b: Canvas, world: Tensor, horizon: Tensor) -> Tensor:
     """A sailing boat and its reflection, swaying slowly."""
-    offset, size = b.lens(0.7)
-    r = b.n("boat_r") * size
-    cx = b.n("boat_x") * size + offset + b.n("boat_v") * b.t
-    water_line = horizon + b.n("boat_y") * size
-    heading = b.n("boat_v").sign()
+    forwards, upright, r = place_boat(b, horizon)
     sway = 0.03 * torch.sin(b.t * 1.6 + b.n("offset", 0) * 6)
     light = b.lighting()
     edge = b.pixel / r
     wood = b.colour([palette.HULL] * len(b.scenes)) * light
     cloth = b.colour([palette.SAIL] * len(b.scenes)) * (0.5 + 0.5 * light)
     for mirrored in (True, False):
-        above = (water_line - b.y) / r
-        above = -above / 0.8 if mirrored else above
-        u = (b.x - cx) / r * heading - above * sway
+        above = -upright / 0.8 if mirrored else upright
+        u = forwards - above * sway
         solid, sails = _boat_parts(u, above, edge)
         strength = b.n("boat") * (0.34 if mirrored else 1.0)
         world = mix(world, wood, (solid * strength).unsqueeze(1))
@@ -89,14 +107,11 @@ def _boat_parts(u: Tensor, above: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]
 
 def draw_birds(b: Canvas, world: Tensor) -> Tensor:
     """A few gliding birds: two arcs each."""
-    offset, size = b.lens(0.3)
     middle, dark = b.sky_colours()[2], torch.zeros_like(b.x)
     for i in range(BIRDS):
-        r = b.n("bird_r", i) * size
-        u = (b.x - b.n("bird_x", i) * size - offset - b.n("bird_v") * b.t) / r
-        v = (b.y - b.n("bird_y", i) + 0.004 * b.t) / r
+        u, v, r = place_bird(b, i)
         wing = u.abs()
-        lift = 0.42 + 0.1 * torch.sin(b.t * 1.5 + 2.1 * i)
+        lift = 0.42 + 0.05 * torch.sin(b.t * 1.5 + 2.1 * i)
         curve = lift * (1.25 * wing * wing - 1.55 * wing) + 0.1
         thick = 0.15 * (1.05 - wing).clamp(0, 1) + 0.035
         bird = step(thick - (v - curve).abs(), b.pixel / r * 1.2) * step(1.0 - wing, b.pixel / r * 2)

@@ -12,13 +12,13 @@ from typing import Final
 import torch
 
 from generator.tiny import TinyError
+from generator.tiny.frame_decoder import FrameDecoder, install
 from generator.tiny.models import (
     build_pipeline,
     build_text_encoder,
     build_tokenizer,
     build_transformer,
     build_vae,
-    load_decoder,
 )
 from generator.tiny.train_transformer import Denoiser
 
@@ -33,8 +33,9 @@ def pack(transformer: Path, decoder: Path, folder: Path) -> int:
     """
     denoiser = Denoiser(build_transformer(), build_text_encoder(len(build_tokenizer())))
     denoiser.load_state_dict(torch.load(transformer)["average"])
-    vae = build_vae()
-    load_decoder(vae, torch.load(decoder)["average"])
+    vae, frame = build_vae(), FrameDecoder()
+    frame.load_state_dict(torch.load(decoder)["average"])
+    install(frame, vae)
     pipeline = build_pipeline(vae, denoiser.transformer, denoiser.text_encoder)
     pipeline.to(torch.float16).save_pretrained(str(folder))
     weight = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))

@@ -26,7 +26,7 @@ CAMERAS: Final = ("still", "left", "right", "closer")
 
 RIDGES: Final = 6  # three far ridges, then three field ridges that only meadows show
 RIDGE_WAVES: Final = 6  # sines per ridge
-BIRDS: Final = 5
+BIRDS: Final = 3
 HORIZON: Final = 0.62
 
 
@@ -54,8 +54,10 @@ class Scene:
     numbers: dict[str, NDArray[np.float32]]
 
 
-def draw_attributes(rng: Generator) -> Attributes:
+def draw_attributes(rng: Generator, *, boats: float = 0.4, birds: float = 0.3) -> Attributes:
     """Every time, surface, palette and weather equally often; objects in about half of the scenes.
+
+    `boats` and `birds` are their shares of the scenes that can hold them.
 
     A sea lies open and a lake has a shore: nothing else tells them apart at a glance.
     """
@@ -70,8 +72,8 @@ def draw_attributes(rng: Generator) -> Attributes:
         relief="open" if surface == "sea" else str(rng.choice(RELIEFS[1:])),
         body=_draw_body(rng, time),
         balloon=str(rng.choice(BALLOONS[1:])) if rng.random() < 0.4 else "none",
-        boat=bool(surface != "meadow" and rng.random() < 0.4),
-        birds=bool(time != "night" and rng.random() < 0.3),
+        boat=bool(surface != "meadow" and rng.random() < boats),
+        birds=bool(time != "night" and rng.random() < birds),
         camera=str(rng.choice(CAMERAS)),
     )
 
@@ -152,8 +154,8 @@ def _draw_ridges(rng: Generator, seen: Attributes) -> dict[str, object]:
 
 def _draw_objects(rng: Generator, seen: Attributes, side: float) -> dict[str, object]:
     """The balloon keeps to the side where the sun or moon is not; the boat and the birds to the other."""
-    balloon_x, boat_x, bird_x = side * rng.uniform(0.1, 0.5, 3) * np.array([-1.0, 1.0, 1.0])
-    spread = np.stack((np.linspace(-0.16, 0.16, BIRDS), rng.uniform(-0.045, 0.045, BIRDS)), 1)
+    balloon_x, boat_x, bird_x = side * (rng.uniform(0.1, 0.5, 3) * np.array([-1, 1, 0.75]) + (0, 0, 0.18))
+    spread = np.stack((np.linspace(-0.15, 0.15, BIRDS), rng.uniform(-0.05, 0.05, BIRDS)), 1)
     return {
         "balloon": float(seen.balloon != "none"),
         "balloon_x": balloon_x,
@@ -168,6 +170,6 @@ def _draw_objects(rng: Generator, seen: Attributes, side: float) -> dict[str, ob
         "birds": float(seen.birds),
         "bird_x": bird_x + spread[:, 0] + rng.normal(0, 0.012, BIRDS),
         "bird_y": rng.uniform(0.14, 0.3) + spread[:, 1],
-        "bird_r": rng.uniform(0.026, 0.038, BIRDS),
+        "bird_r": rng.uniform(0.04, 0.055, BIRDS),
         "bird_v": rng.choice((-1.0, 1.0)) * rng.uniform(0.02, 0.035),
     }

@@ -12,14 +12,21 @@ from generator.tiny.canvas import Canvas, mix, step
 HORIZON_UP: Final = 0.64  # where the sky's gradient begins, in picture heights
 
 
-def draw_sky(b: Canvas, y: Tensor) -> Tensor:
-    """Gradient, glow, clouds and disc [B, 3, T, H, W]; y [B, T, H, W] may be mirrored for water."""
+def place_light(b: Canvas, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Each point as (right, down) of the sun or moon, in picture heights."""
+    offset, size = b.lens(0.02)
+    return (b.x - offset) / size - b.n("light_x"), y - b.n("light_y")
+
+
+def draw_sky(b: Canvas, y: Tensor, disc_shown: Tensor) -> Tensor:
+    """Gradient, glow, clouds and disc [B, 3, T, H, W]; y [B, T, H, W] may be mirrored for water.
+
+    `disc_shown` [B, T, H, W] is 1 where the disc may be drawn; its glow is drawn everywhere.
+    """
     low, middle, high, glow, disc, _, _ = b.sky_colours()
     up = ((HORIZON_UP - y) / HORIZON_UP).clamp(0, 1).unsqueeze(1)
     sky = mix(mix(low, middle, (up * 2.4).clamp(0, 1) ** 0.9), high, ((up - 0.28) / 0.72).clamp(0, 1) ** 0.85)
-    offset, size = b.lens(0.02)
-    dx = (b.x - offset) / size - b.n("light_x")
-    dy = y - b.n("light_y")
+    dx, dy = place_light(b, y)
     seen = b.flag([s.attributes.body != "none" for s in b.scenes])
     misty = b.flag([s.attributes.weather == "misty" for s in b.scenes])
     far = (dx * dx + dy * dy * 1.3).add(1e-8).sqrt()
@@ -29,7 +36,7 @@ def draw_sky(b: Canvas, y: Tensor) -> Tensor:
     sky = _draw_clouds(b, sky, y, dx, dy)
     radius = b.n("light_r")
     round_far = (dx * dx + dy * dy).add(1e-8).sqrt()
-    inside = step(radius - round_far, b.pixel * 1.2) * seen * (1 - 0.25 * misty)
+    inside = step(radius - round_far, b.pixel * 1.2) * seen * disc_shown * (1 - 0.25 * misty)
     return mix(sky, disc, inside.unsqueeze(1))
 
 

@@ -21,13 +21,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
 from generator.tiny.captions import write_caption
-from generator.tiny.data import draw_training_scene, latent_frames
-from generator.tiny.latents import LatentBasis
+from generator.tiny.data import draw_training_scene, latent_times
+from generator.tiny.geometry import EDGES
+from generator.tiny.latents import CHANNELS, COLOURS, WHOLE, LatentBasis, encode_scenes
 from generator.tiny.models import TEXT_TOKENS, UNKNOWN, build_text_encoder, build_tokenizer, build_transformer
 from generator.tiny.scene import Attributes
-from generator.tiny.training import Average, Log, clip, rate, save_checkpoint
+from generator.tiny.training import Average, Log, Muon, clip, rate, save_checkpoint
 
-SHIFT: Final = 3.0  # of the noise levels towards more noise, as in the pipeline's scheduler
+SHIFT: Final = 5.0  # of the noise levels towards more noise: smooth fields show through much noise
+FIRST_OBJECT: Final = COLOURS + EDGES  # channels from here hold objects, which fill few cells
+OBJECT_WEIGHT: Final = 3.0  # of their errors
 LEAST_NOISE: Final = 0.1  # the weight 1 / noise^2 stops growing here
 EMPTY_CHANCE: Final = 0.1  # captions dropped, for guidance
 PREFILL: Final = 16  # batches rendered before a stage begins
@@ -75,7 +78,7 @@ class Pool:
     def grow(self, count: int) -> None:
         """Renders `count` more clips; beyond the limit they replace the oldest."""
         scenes = [draw_training_scene(self._rng) for _ in range(count)]
-        latents = self._basis.encode(latent_frames(scenes, self._frames))
+        latents = encode_scenes(self._basis, scenes, latent_times(self._frames), [WHOLE] * count)
         self._latents.extend(latents.to(torch.float16).unbind(0))
         self._seen.extend(scene.attributes for scene in scenes)
         del self._latents[: -self._limit], self._seen[: -self._limit]
@@ -109,7 +112,8 @@ def flow_loss(model: Denoiser, clean: Tensor, ids: Tensor, mask: Tensor) -> Tens
     noisy = (1 - level) * clean + level * torch.randn_like(clean)
     error = (model(noisy, noise, ids, mask) - clean) ** 2
     weighted: Tensor = error / level.clamp(min=LEAST_NOISE) ** 2
-    return weighted.mean()
+    objects = weighted[:, FIRST_OBJECT:].mean() * (CHANNELS - FIRST_OBJECT) / CHANNELS
+    return weighted.mean() + (OBJECT_WEIGHT - 1) * objects
 
 
 def optimizers(model: Denoiser, peak: float) -> list[torch.optim.Optimizer]:
@@ -118,7 +122,7 @@ def optimizers(model: Denoiser, peak: float) -> list[torch.optim.Optimizer]:
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
     return [
-        torch.optim.Muon(matrices, lr=peak * 1.5, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=peak * 1.5),
         torch.optim.AdamW(rest, lr=peak, betas=(0.9, 0.98), weight_decay=0.01),
     ]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final, overload
 
 import torch
 from torch import Tensor, nn
+
+MOMENTUM: Final = 0.95  # of Muon
 
 
 class Average:
@@ -24,6 +27,48 @@ class Average:
         keep = min(self.decay, (1 + step) / (10 + step))
         for name, value in module.state_dict().items():
             self.state[name].lerp_(value, 1 - keep)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose matrix is made orthogonal before each step, in float32 and for convolutions too.
+
+    Jordan et al., "Muon: an optimizer for hidden layers", 2024; steps are scaled to the size of AdamW's (Liu
+    et al., "Muon is scalable for LLM training", 2025). torch.optim.Muon takes matrices only, and computes in
+    bfloat16, which most processors emulate.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, decay: float = 0.01) -> None:
+        super().__init__(parameters, {"lr": lr, "decay": decay})
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One step; every parameter must have a gradient."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                memory = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+                memory.lerp_(weight.grad, 1 - MOMENTUM)
+                flat = torch.lerp(weight.grad, memory, MOMENTUM).flatten(1)
+                size = 0.2 * max(flat.shape) ** 0.5
+                weight.mul_(1 - group["lr"] * group["decay"])
+                weight.add_(orthogonal(flat).view_as(weight), alpha=-group["lr"] * size)
+        return loss
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """Roughly U V^T of the matrix's singular vectors, by four Newton-Schulz steps."""
+    x: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = x / (torch.linalg.vector_norm(x) + 1e-12)
+    for _ in range(4):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x if matrix.shape[0] <= matrix.shape[1] else x.T
 
 
 def rate(step: int, total: int, *, warmup: int, decay: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from generator.tiny.data import full_crop, is_held_out
+from generator.tiny.data import draw_cells, is_held_out
 from generator.tiny.render import Grid, render
 from generator.tiny.scene import TIMES, Attributes, Scene, draw_attributes, draw_scene
 
@@ -95,6 +95,23 @@ def test_drawn_attributes_fit_together() -> None:
     assert 0.05 < np.mean([is_held_out(a) for a in drawn]) < 0.3
 
 
-def test_crops_start_at_latent_cells() -> None:
-    crop = full_crop(scene(replace(PLAIN, boat=True)), np.random.default_rng(1), 5, 48)
-    assert crop.shape == (5, 3, 48, 48)
+def test_crops_lie_within_the_picture() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        cells = draw_cells(draw_scene(rng), rng, 6)
+        assert 0 <= cells.top <= 24
+        assert 0 <= cells.left <= 46
+
+
+def test_scenes_of_a_batch_may_have_grids_and_times_of_their_own() -> None:
+    scenes, grids = [scene(), scene(seed=4)], [GRID.crop(0, 8, 20, 24), GRID.crop(30, 60, 20, 24)]
+    times = torch.tensor([[0.0], [1.5]])
+    together = render(scenes, times, Grid.stack(grids))
+    for one, time, grid, made in zip(scenes, times, grids, together, strict=True):
+        assert torch.allclose(render([one], time, grid)[0], made, atol=1e-5)
+
+
+def test_without_objects_the_picture_is_the_scene_behind_them() -> None:
+    seen = replace(PLAIN, boat=True, birds=True, balloon="red")
+    plain = render([scene(seen)], torch.tensor([0.5]), GRID, objects=False)[0, 0]
+    assert torch.equal(plain, picture())
