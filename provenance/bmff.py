@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from provenance import carriers
 from provenance.boxes import Box, boxes_in, make_box, top_level_boxes
 
 XMP_UUID: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -128,32 +129,41 @@ def _descend(content: bytes, start: int, end: int, path: tuple[bytes, ...]) -> I
             yield from _descend(content, box.start + box.head, box.end, path[1:])
 
 
-def insert_still_xmp(content: bytes, packet: bytes) -> bytes:
-    """An AVIF or HEIC picture with an XMP item that describes its primary item."""
+def insert_still_xmp(content: bytes, statement: str) -> bytes:
+    """An AVIF or HEIC picture with an XMP item that describes its primary item, or more in the one it has."""
     meta = next((box for box in boxes_in(content) if box.kind == b"meta"), None)
     if meta is None:
         raise ValueError("it has no items")
-    if b"application/rdf+xml" in content[meta.start : meta.end]:
-        raise ValueError("it carries an XMP packet already")
     children = boxes_in(content[: meta.end], meta.start + meta.head + 4)
     by_kind = {box.kind: content[box.start + box.head : box.end] for box in children}
     items, primary = _Items.read(by_kind[b"iloc"]), by_kind[b"pitm"]
-    new = max(items.ids(), default=0) + 1
-    if new > 0xFFFF:
+    known = _xmp_item(by_kind[b"iinf"])
+    if known is None:
+        item, packet = max(items.ids(), default=0) + 1, carriers.xmp_packet(statement)
+        by_kind[b"iinf"] = _with_item(by_kind[b"iinf"], item)
+        by_kind[b"iref"] = _with_reference(by_kind.get(b"iref", bytes(4)), item, primary)
+    else:
+        item, packet = known, carriers.merged(items.content_of(known, content), statement)
+        items = items.without(known)
+    if item > 0xFFFF:
         raise ValueError("it has too many items")
-    replaced = {
-        b"iinf": _with_item(by_kind[b"iinf"], new),
-        b"iref": _with_reference(by_kind.get(b"iref", bytes(4)), new, primary),
-        b"iloc": items.written(new, 0, 0, meta.end, 0),
-    }
-    order = [box.kind for box in children] + ([] if b"iref" in by_kind else [b"iref"])
-    bodies = {kind: replaced.get(kind, by_kind.get(kind, b"")) for kind in order}
-    grown = sum(8 + len(body) for body in bodies.values()) + 12 - (meta.end - meta.start)
+    by_kind[b"iloc"] = items.written(item, 0, 0, meta.end, 0)
+    grown = sum(8 + len(body) for body in by_kind.values()) + 12 - (meta.end - meta.start)
     at = len(content) + grown + 8
-    bodies[b"iloc"] = items.written(new, at, len(packet), meta.end, grown)
-    inside = b"".join(make_box(kind, bodies[kind]) for kind in order)
+    by_kind[b"iloc"] = items.written(item, at, len(packet), meta.end, grown)
+    inside = b"".join(make_box(kind, body) for kind, body in by_kind.items())
     made = make_box(b"meta", content[meta.start + meta.head : meta.start + meta.head + 4] + inside)
     return content[: meta.start] + made + content[meta.end :] + make_box(b"mdat", packet)
+
+
+def _xmp_item(iinf: bytes) -> int | None:
+    """The item that is an XMP packet (ISO/IEC 14496-12, 8.11.6)."""
+    for box in boxes_in(iinf, 6 if iinf[0] == 0 else 8):
+        entry = iinf[box.start + box.head : box.end]
+        wide = 4 if entry[0] == 3 else 2
+        if entry[6 + wide :].startswith(b"mime") and b"\0application/rdf+xml\0" in entry:
+            return int.from_bytes(entry[4 : 4 + wide], "big")
+    return None
 
 
 def _with_item(iinf: bytes, new: int) -> bytes:
@@ -209,6 +219,17 @@ class _Items:
 
     def ids(self) -> list[int]:
         return [entry[0] for entry in self.entries]
+
+    def without(self, item: int) -> _Items:
+        return replace(self, entries=tuple(entry for entry in self.entries if entry[0] != item))
+
+    def content_of(self, item: int, content: bytes) -> bytes:
+        """The bytes of an item of the file `content`."""
+        _, method, base, extents = next(entry for entry in self.entries if entry[0] == item)
+        if any(method):
+            raise ValueError("its XMP packet lies where packets are not looked for")
+        ends = [(base + start, base + start + int.from_bytes(size, "big")) for _, start, size in extents]
+        return b"".join(content[start:end] for start, end in ends)
 
     def written(self, new: int, at: int, length: int, after: int, by: int) -> bytes:
         """The box with one more item, `length` bytes `at`, and what lies behind `after` `by` bytes further

@@ -83,7 +83,7 @@ def write_labels(
         if mime in ("video/mp4", "video/quicktime", "audio/mp4"):
             _label_movie(source, target, statement, text)
         elif mime in ("image/avif", "image/heic", "image/heif"):
-            target.write_bytes(insert_still_xmp(source.read_bytes(), carriers.xmp_packet(statement)))
+            target.write_bytes(insert_still_xmp(source.read_bytes(), statement))
         else:
             target.write_bytes(_labelled(source.read_bytes(), mime, statement, text))
     except (ValueError, LookupError) as error:

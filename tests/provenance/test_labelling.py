@@ -54,6 +54,19 @@ def _label(source: Path, target: Path, mime: str, aigc: AigcLabel | None = LABEL
 
 
 @pytest.mark.parametrize("mime", PICTURES)
+def test_a_second_label_joins_the_first(mime: str, media: dict[str, Path], tmp_path: Path) -> None:
+    first = _label(media[mime], tmp_path / f"first{media[mime].suffix}", mime, None)
+    second = _label(first, tmp_path / f"second{media[mime].suffix}", mime)
+    assert _pixels(second) == _pixels(media[mime])
+    with Image.open(second) as picture:
+        picture.load()
+        packet = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp")
+    text = packet if isinstance(packet, bytes) else str(packet).encode()
+    assert text.count(b"Iptc4xmpExt:DigitalSourceType>") == 4
+    assert dict(read_labels(second).aigc)["ProduceID"] == "0123456789ab"
+
+
+@pytest.mark.parametrize("mime", PICTURES)
 def test_pictures_carry_both_labels_in_xmp(mime: str, media: dict[str, Path], tmp_path: Path) -> None:
     source = media[mime]
     target = _label(source, tmp_path / source.name, mime)
