@@ -20,6 +20,7 @@ from PIL import Image
 
 from watermark.clips import SWSCALE
 from watermark.errors import MediaError
+from watermark.priority import usual_priority
 
 _BT709 = 1  # primaries, transfer and matrix all have code 1 (ITU-T H.273)
 _MAX_FPS_DENOMINATOR = 1001
@@ -64,6 +65,8 @@ def write_video(
                 stream.pix_fmt = pixels
                 if tag:
                     stream.codec_context.codec_tag = tag
+                with usual_priority():
+                    stream.codec_context.open(strict=False)
                 return _encode(container, stream, chain([first], stream_of_frames), first.shape)
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(f"{path.name}: could not be written ({error})") from error

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +16,7 @@ from PIL import Image
 
 from tests.watermark.conftest import Frame
 from watermark import MediaError, MediaKind, MediaLimits, open_media, write_image, write_video
+from watermark.priority import usual_priority
 
 
 @pytest.fixture(scope="session")
@@ -209,3 +213,34 @@ def test_writing_is_all_or_nothing(tmp_path: Path, short_clip: Frame) -> None:
     with pytest.raises(MediaError, match="could not be written"):
         write_image(tmp_path / "x.png", np.zeros((4, 4, 7), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="scheduling is Linux's")
+def test_an_encoder_leaves_no_realtime_thread_behind(tmp_path: Path) -> None:
+    """SVT-AV1 takes what it can get: as root, realtime."""
+    write_video(
+        tmp_path / "clip.mp4", np.zeros((3, 64, 64, 3), np.uint8), fps=24, codec="libsvtav1", preset="12"
+    )
+    assert {os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")} == {
+        os.SCHED_OTHER
+    }
+    started = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.sched_getscheduler(0))"], capture_output=True, check=True
+    )
+    assert int(started.stdout) == os.SCHED_OTHER
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="scheduling is Linux's")
+def test_threads_are_lowered_while_they_run() -> None:
+    done = threading.Event()
+    try:
+        with usual_priority():
+            thread = threading.Thread(target=done.wait)
+            thread.start()
+            os.sched_setscheduler(int(thread.native_id or 0), os.SCHED_FIFO, os.sched_param(1))
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("only root may raise a priority")
+    finally:
+        done.set()
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench.watermark.attacks.base import VIDEO, Attack, Attacked, Frames, InPlace, Kind
 from bench.watermark.errors import AttackError
+from watermark.priority import usual_priority
 
 FPS = 24
 """Frame rate given to every encoder, as in Video Seal's own evaluation."""
@@ -49,6 +50,8 @@ def encode(frames: Frames, encoder: Encoder, *, fps: int = FPS, **settings: str)
         options = dict(encoder.options) | settings
         stream: Any = container.add_stream(encoder.codec, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, encoder.pixels
+        with usual_priority():
+            stream.codec_context.open(strict=False)
         for frame in frames:
             pixels = np.ascontiguousarray(frame[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
