@@ -225,7 +225,10 @@ class _Items:
 
     def content_of(self, item: int, content: bytes) -> bytes:
         """The bytes of an item of the file `content`."""
-        _, method, base, extents = next(entry for entry in self.entries if entry[0] == item)
+        found = next((entry for entry in self.entries if entry[0] == item), None)
+        if found is None:
+            raise ValueError("its table of items does not say where its XMP packet lies")
+        _, method, base, extents = found
         if any(method):
             raise ValueError("its XMP packet lies where packets are not looked for")
         ends = [(base + start, base + start + int.from_bytes(size, "big")) for _, start, size in extents]

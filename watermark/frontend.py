@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -94,6 +95,14 @@ def analyse(frame: NDArray[np.uint8]) -> tuple[Plane, Plane]:
     return _normalise(white_y), _normalise(_cancel_host(white_b, guide, white_r))
 
 
+class Reader(Protocol):
+    """What takes the maps of a medium frame by frame. It is asked about every frame, in order."""
+
+    def wants(self, index: int) -> bool: ...
+
+    def add(self, frame: Maps) -> None: ...
+
+
 class Summed:
     """The sum of the maps of a medium, taken frame by frame.
 
@@ -133,10 +142,18 @@ def accumulate(frames: Iterable[NDArray[np.uint8]]) -> Maps:
     Raises `DetectionError` for no frames, or frames that are not pictures of one size.
     """
     summed = Summed()
-    for index, frame in enumerate(frames):
-        if summed.wants(index):
-            summed.add(maps_of(frame))
+    feed(frames, summed)
     return summed.maps()
+
+
+def feed(frames: Iterable[NDArray[np.uint8]], *readers: Reader) -> None:
+    """Show frames to readers that take what they want; no frame is analysed twice."""
+    for index, frame in enumerate(frames):
+        wanting = [reader for reader in readers if reader.wants(index)]
+        if wanting:
+            maps = maps_of(frame)
+            for reader in wanting:
+                reader.add(maps)
 
 
 def maps_of(frame: NDArray[np.uint8]) -> Maps:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from watermark.errors import DetectionError
 from watermark.evidence import CELLS, Cells, Range
-from watermark.frontend import Maps, Summed, maps_of, work_size
+from watermark.frontend import Maps, Summed, feed, work_size
 from watermark.geometry import Matrix
 
 BLOCK_SECONDS = 0.5
@@ -62,7 +64,7 @@ class Timeline:
             _masked(maps, left)
             for maps, left in zip(self.maps[slice(*span)], self.left[slice(*span)], strict=True)
         ]
-        return _sum(masked)
+        return reduce(add, masked)
 
     def window(self, span: Range, cells: Cells) -> tuple[Maps, Matrix]:
         """The maps of a rectangle of cells alone, and the shift from its pixels to those of the picture."""
@@ -145,21 +147,14 @@ class Blocks:
 def read_timeline(frames: Iterable[NDArray[np.uint8]], fps: float) -> Timeline:
     """Read frames, uint8 [H, W, 3], once. Raises `DetectionError` for none, or for frames of other sizes."""
     blocks = Blocks(fps)
-    for index, frame in enumerate(frames):
-        if blocks.wants(index):
-            blocks.add(maps_of(frame))
+    feed(frames, blocks)
     return blocks.timeline()
 
 
 def read_both(frames: Iterable[NDArray[np.uint8]], fps: float) -> tuple[Maps, Timeline]:
     """What `accumulate` and `read_timeline` give, from one pass in which no frame is analysed twice."""
     summed, blocks = Summed(), Blocks(fps)
-    for index, frame in enumerate(frames):
-        wanted = [part for part in (summed, blocks) if part.wants(index)]
-        if wanted:
-            maps = maps_of(frame)
-            for part in wanted:
-                part.add(maps)
+    feed(frames, summed, blocks)
     return summed.maps(), blocks.timeline()
 
 
@@ -172,12 +167,6 @@ def _grown(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _samples(cells: tuple[int, ...], size: int) -> slice:
     return slice(round(cells[0] * size / CELLS), round(cells[1] * size / CELLS))
-
-
-def _sum(parts: list[Maps]) -> Maps:
-    luma = np.stack([part.luma for part in parts]).sum(0, dtype=np.float32)
-    chroma = np.stack([part.chroma for part in parts]).sum(0, dtype=np.float32)
-    return Maps(luma, chroma, parts[0].height, parts[0].width, sum(part.frames for part in parts))
 
 
 def _masked(maps: Maps, left: NDArray[np.bool_]) -> Maps:

@@ -40,7 +40,7 @@ def object_weight(latents: Tensor) -> Tensor:
 
     Elsewhere much of the error is texture that no latent tells of, and its gradient drowns theirs.
     """
-    windows = latents[:, COLOURS + WINDOWS.start : COLOURS + WINDOWS.stop].amax(1, keepdim=True) / GAIN
+    windows = latents[:, COLOURS:][:, WINDOWS].amax(1, keepdim=True) / GAIN
     return F.interpolate(1 + (OBJECT_WEIGHT - 1) * windows.clamp(0, 1), scale_factor=16, mode="bilinear")
 
 
