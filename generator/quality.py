@@ -27,8 +27,12 @@ DEAD_DEVIATION: Final = 0.5
 """Grey levels. A tile of less spread and a mean below 2 was never written; even the mark alone spreads
 more."""
 DEAD_TILES: Final = 0.25
-STILL_CHANGE: Final = 1e-3 * 255
-"""Mean change between neighbours in grey levels, at quarter size, below which a clip stands still."""
+STILL_CHANGE: Final = 0.05
+"""Grey levels. A frame repeats an earlier one when no tile differs more in the mean. The least moving of
+the landscapes that the embedded generator is trained on changes 0.08 from frame to frame."""
+STILL_RUN: Final = 6
+"""Repeats of one frame that make a standstill; of a clip of fewer than 13 frames, half of its frame pairs. A
+slow pan repeats a frame once or twice and then leaves it; the mark changes every second or so."""
 FLASH_LEVELS: Final = 25.0
 """Mean second difference of a clip's brightness in grey levels; the shared real clips stay below 2."""
 FLICKER_LEVELS: Final = 12.0
@@ -58,8 +62,8 @@ class QualityRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityReport:
-    """What was measured: shares of frames (black, dead tiles), share of frame pairs (frozen), grey levels
-    (flash, flicker), ratio of steps (blocks), share of gradients (bands)."""
+    """What was measured: shares of frames (black, dead tiles), share of frame pairs in standstills (frozen),
+    grey levels (flash, flicker), ratio of steps (blocks), share of gradients (bands)."""
 
     frames: int
     black: float
@@ -75,7 +79,7 @@ class QualityReport:
         found = (
             (self.black > rules.max_black, f"{self.black:.0%} of the frames are black"),
             (self.dead > rules.max_dead, f"{self.dead:.0%} of the frames have tiles that were never written"),
-            (self.frozen > rules.max_frozen, f"{self.frozen:.0%} of the frames repeat the one before"),
+            (self.frozen > rules.max_frozen, f"{self.frozen:.0%} of the clip stands still"),
             (self.flash > rules.max_flash, f"the brightness jumps by {self.flash:.0f} grey levels a frame"),
             (self.flicker > rules.max_flicker, f"a part flickers by {self.flicker:.0f} grey levels a frame"),
             (
@@ -92,8 +96,8 @@ def measure(frames: NDArray[np.uint8]) -> QualityReport:
     if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise QualityError(f"no pictures to check: an array of shape {frames.shape}")
     black, dead, means, tiles = [], [], [], []
-    changes: list[float] = []
-    before: Luma | None = None
+    runs: list[int] = []
+    kept: Luma | None = None
     for frame in frames:  # one frame at a time: a float copy of a clip would be four times its size
         small = _quarter_luma(frame)
         black.append(float((small < BLACK_LUMA).mean()) >= BLACK_AREA)
@@ -101,9 +105,11 @@ def measure(frames: NDArray[np.uint8]) -> QualityReport:
         dead.append(_dead_share(parts) >= DEAD_TILES)
         tiles.append([float(part.mean()) for part in parts])
         means.append(float(small.mean()))
-        if before is not None:
-            changes.append(float(np.abs(small - before).mean()))
-        before = small
+        if kept is not None and _repeats(small, kept):
+            runs[-1] += 1
+        else:
+            runs.append(0)
+            kept = small
     looked = [
         _luma(frames[index]) for index in np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).astype(int))
     ]
@@ -111,7 +117,7 @@ def measure(frames: NDArray[np.uint8]) -> QualityReport:
         frames=len(frames),
         black=float(np.mean(black)),
         dead=float(np.mean(dead)),
-        frozen=float(np.mean(np.less(changes, STILL_CHANGE))) if changes else 0.0,
+        frozen=_standstill(runs, len(frames) - 1),
         flash=float(np.abs(np.diff(means, n=2)).mean()) if len(means) > 2 else 0.0,
         flicker=flicker(np.array(tiles, dtype=np.float32)),
         blocks=float(np.median([blockiness(luma) for luma in looked])),
@@ -145,6 +151,16 @@ def _tiles(luma: Luma) -> list[Luma]:
         for tile in np.array_split(rows, TILES, axis=1)
         if tile.size
     ]
+
+
+def _repeats(luma: Luma, earlier: Luma) -> bool:
+    return max(float(tile.mean()) for tile in _tiles(np.abs(luma - earlier))) < STILL_CHANGE
+
+
+def _standstill(runs: list[int], pairs: int) -> float:
+    """Share of a clip's frame pairs in `runs` of repeats long enough; a frame by itself stands for nothing."""
+    long = min(STILL_RUN, max(1, pairs // 2))
+    return sum(run for run in runs if run >= long) / pairs if pairs else 0.0
 
 
 def _dead_share(tiles: list[Luma]) -> float:

@@ -33,7 +33,7 @@ def pan(count: int = 12) -> Frames:
 WORDS = {
     "black": "black",
     "dead tiles": "never written",
-    "frozen": "repeat",
+    "frozen": "stands still",
     "flashing": "brightness jumps",
     "flicker": "flickers",
     "blocks": "grid of blocks",
@@ -52,6 +52,17 @@ def scene(count: int = 5) -> Frames:
 def test_a_planted_defect_is_named(name: str, words: str) -> None:
     with pytest.raises(QualityError, match=words):
         check_quality(PLANTS[name](scene()), QualityRules())
+
+
+def test_slow_clouds_are_no_standstill_and_a_changing_mark_hides_none() -> None:
+    slow = draw_scene(np.random.default_rng(5))
+    clip = to_bytes(render([slow], torch.linspace(0, 1, 49), Grid.full(240, 416))[0])
+    assert float(np.abs(np.diff(clip.astype(int), axis=0)).mean()) < 0.1
+    assert measure(clip).frozen == 0.0
+    still = np.repeat(clip[:1], 48, axis=0)
+    for second in range(4):
+        still[12 * second : 12 * (second + 1), :, :, second % 3] ^= 1
+    assert measure(still).frozen == 44 / 47
 
 
 def test_every_plant_is_tested() -> None:
