@@ -158,7 +158,7 @@ def _repeats(luma: Luma, earlier: Luma) -> bool:
 
 
 def _standstill(runs: list[int], pairs: int) -> float:
-    """Share of a clip's frame pairs in `runs` of repeats long enough; a frame by itself stands for nothing."""
+    """Share of a clip's frame pairs that lie in `runs` of repeats long enough to count."""
     long = min(STILL_RUN, max(1, pairs // 2))
     return sum(run for run in runs if run >= long) / pairs if pairs else 0.0
 
