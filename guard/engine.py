@@ -97,6 +97,7 @@ class Guard:
         self._guesses = FamilyNames(guessed_lists(policy))
         self._digests = digest_lists(policy)
         self._by_role = lists_by_role(policy)
+        self._rules = {stage: policy.for_stage(stage) for stage in Stage}
         self._lists_of = {rule.id: only_lists(rule) for rule in policy.rules}
 
     def with_backends(self, faces: FaceBackend | None, consents: ConsentVerifier | None) -> Guard:
@@ -183,7 +184,7 @@ class Guard:
             return self._decide(request, now, Verdicts(enforced=[refusal]))
         facts = self.facts(request)
         verdicts = Verdicts()
-        for rule in self.policy.for_stage(request.stage):
+        for rule in self._rules[request.stage]:
             self._judge(rule, request, facts, now, verdicts)
         return self._decide(request, now, verdicts)
 
@@ -229,7 +230,7 @@ class Guard:
 
     def _refusal(self, request: GuardRequest) -> Finding | None:
         """Returns why the request cannot even be judged, or None."""
-        rules = self.policy.for_stage(request.stage)
+        rules = self._rules[request.stage]
         if not any(rule.mode is Mode.ENFORCE for rule in rules):
             if request.stage in self.policy.unchecked_stages:
                 return None

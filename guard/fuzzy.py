@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import OSA
+from rapidfuzz.process import cdist
 
 from guard.keys import slots
 
 MIN_LETTERS_ONE_EDIT = 7  # letters of a name; shorter ones turn into other words too easily
 MIN_LETTERS_TWO_EDITS = 10
 _MIN_ANCHOR_LETTERS = (0, 5, MIN_LETTERS_TWO_EDITS)  # of two neighbouring words, by errors in them
+_LEAST_LETTERS = np.array([*_MIN_ANCHOR_LETTERS, 99, 99])  # three and four errors are too many
 _MIN_WORD_LETTERS = 3  # a word of two letters with an error is no evidence
 _MIN_WORD_TWO_DELETES = 7  # letters; below, two errors in one word leave too little
 _MAX_WORD_LETTERS = 24  # longer words are not indexed; the longest surname in use has 36
@@ -30,6 +32,9 @@ _CACHED_WORDS = 1 << 15  # prompts repeat their words
 
 _MAX_PAIRS = 1 << 18  # candidates of neighbouring words looked up at once, some 20 MB
 _FILTER_BITS = 22  # of the pairs of all names
+_DELETE_BITS = (
+    24  # of the words with letters deleted: with two million, one in eight is looked up for nothing
+)
 
 Candidates = tuple[NDArray[np.int64], NDArray[np.int64]]  # word ids, distances
 _NONE: Candidates = (np.empty(0, np.int64), np.empty(0, np.int64))
@@ -63,7 +68,10 @@ class FuzzyIndex:
         self._members[slots(self._keys, _FILTER_BITS)] = True
         self._words = list(self._ids)
         self._lengths = np.fromiter(map(len, self._words), np.int64, len(self._words))
+        self._allowed = np.fromiter(map(_allowed_in_word, self._words), np.uint8, len(self._words))
         self._deletes, self._delete_ids = _delete_index(self._words)
+        self._delete_members = np.zeros(1 << _DELETE_BITS, np.bool_)
+        self._delete_members[slots(self._deletes, _DELETE_BITS)] = True
         self._candidates = lru_cache(maxsize=_CACHED_WORDS)(self._find_candidates)
 
     def _key(self, pair: tuple[str, ...]) -> int:
@@ -86,22 +94,23 @@ class FuzzyIndex:
         if not counts.any():
             return
         ids, edits = np.concatenate([i for i, _ in near]), np.concatenate([d for _, d in near])
-        place = np.repeat(np.arange(len(near)), counts)
+        lengths = self._lengths[ids]
+        place = np.arange(len(near)).repeat(counts)
         left, right = _neighbours(counts, place)
         both = edits[left] + edits[right]
-        least = np.array(_MIN_ANCHOR_LETTERS)[np.minimum(both, 2)]
-        good = (both <= 2) & (self._lengths[ids[left]] + self._lengths[ids[right]] >= least)
+        good = lengths[left] + lengths[right] >= _LEAST_LETTERS[both]
         left, right = left[good], right[good]
         turned = both[good] > 0  # names in their own spelling are found elsewhere, in any order
         single = edits.nonzero()[0]
-        one, two = (ids + 1).astype(np.uint64) << np.uint64(32), (ids + 1).astype(np.uint64)
+        two = (ids + 1).astype(np.uint64)
+        one = two << np.uint64(32)
         keys = [one[single], one[left] | two[right], one[right[turned]] | two[left[turned]]]
         wanted = np.concatenate(keys)
-        at = np.concatenate([place[single], place[left], place[left[turned]]]) + begin
-        steps = np.repeat([1, 1, -1], list(map(len, keys)))
-        likely = self._members[slots(wanted, _FILTER_BITS)]
-        if likely.any():
-            yield from self._confirm(wanted[likely], at[likely], steps[likely], words, common)
+        likely = self._members[slots(wanted, _FILTER_BITS)].nonzero()[0]
+        if len(likely):
+            at = np.concatenate([place[single], place[left], place[left[turned]]])[likely] + begin
+            steps = np.where(likely < len(single) + len(left), 1, -1)
+            yield from self._confirm(wanted[likely], at, steps, words, common)
 
     def _near(self, word: str, common: frozenset[str]) -> Candidates:
         return self._itself(word) if word in common else self._candidates(word)
@@ -113,15 +122,23 @@ class FuzzyIndex:
     def _find_candidates(self, word: str) -> Candidates:
         if not _MIN_WORD_LETTERS - 1 <= len(word) <= _MAX_WORD_LETTERS + 2:
             return self._itself(word)
-        hashes = np.array(sorted(_delete_hashes(word)), np.uint64)
-        low = np.searchsorted(self._deletes, hashes, "left")
-        high = np.searchsorted(self._deletes, hashes, "right")
-        found = {int(n) for a, b in zip(low, high, strict=True) if a < b for n in self._delete_ids[a:b]}
+        hashes = _delete_hashes(word)
+        hashes = hashes[self._delete_members[slots(hashes, _DELETE_BITS)]]
+        low, high = self._deletes.searchsorted(hashes), self._deletes.searchsorted(hashes, "right")
+        found = {
+            number
+            for hit in (low < high).nonzero()[0].tolist()
+            for number in self._delete_ids[low[hit] : high[hit]].tolist()
+        }
         if word in self._ids:
             found.add(self._ids[word])
-        measured = ((n, OSA.distance(word, self._words[n], score_cutoff=2)) for n in found)
-        close = [(n, d) for n, d in measured if d <= _allowed_in_word(self._words[n])]
-        return (np.array([n for n, _ in close]), np.array([d for _, d in close])) if close else _NONE
+        if not found:
+            return _NONE
+        ids = np.array(sorted(found))
+        near = [self._words[number] for number in ids.tolist()]
+        edits = cdist([word], near, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)[0]
+        close = edits <= self._allowed[ids]
+        return ids[close], edits[close].astype(np.int64)
 
     def _confirm(
         self,
@@ -160,11 +177,14 @@ def _neighbours(
     counts: NDArray[np.int64], place: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Returns all pairs of a candidate of one word and one of the next; `counts` are candidates by word."""
-    starts = np.cumsum(counts) - counts
-    following = np.append(counts[1:], 0)[place]
-    left = np.repeat(np.arange(len(place)), following)
-    rank = np.arange(len(left)) - np.repeat(np.cumsum(following) - following, following)
-    return left, np.append(starts[1:], 0)[place][left] + rank
+    ends = counts.cumsum()
+    after = np.zeros_like(counts)
+    after[:-1] = counts[1:]
+    following = after[place]
+    left = np.arange(len(place)).repeat(following)
+    # Of each left one's neighbours the first stands where its own word's candidates end.
+    shift = ends[place] - (following.cumsum() - following)
+    return left, np.arange(len(left)) + shift[left]
 
 
 def _letters(words: tuple[str, ...]) -> int:
@@ -182,7 +202,9 @@ def _allowed_in_word(word: str) -> int:
 
 def _best_anchor(words: tuple[str, ...]) -> int:
     """Returns where the two neighbouring words with the most letters begin."""
-    return max(range(max(1, len(words) - 1)), key=lambda i: _letters(words[i : i + 2]))
+    if len(words) <= 2:
+        return 0
+    return max(range(len(words) - 1), key=lambda i: _letters(words[i : i + 2]))
 
 
 def _distance(words: Sequence[str], first: int, name: tuple[str, ...], common: frozenset[str]) -> int:
@@ -201,21 +223,29 @@ def _distance(words: Sequence[str], first: int, name: tuple[str, ...], common: f
     return total
 
 
-def _delete_hashes(word: str) -> set[int]:
+def _delete_hashes(word: str) -> NDArray[np.uint64]:
     """Returns the hashes of `word` with no, one and (long words) two letters deleted."""
+    codes = np.frombuffer(word.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
     most = 2 if len(word) >= _MIN_WORD_TWO_DELETES - 2 else 1
-    return {
-        _hash([c for i, c in enumerate(word) if i not in gone])
-        for count in range(most + 1)
-        for gone in combinations(range(len(word)), count)
-    }
+    return np.asarray(_delete_weights(len(word), most) @ codes)  # wraps modulo 2**64, as meant
 
 
-def _hash(letters: list[str]) -> int:
-    value = 0
-    for letter in letters:
-        value = (value * int(_HASH_BASE) + ord(letter)) & 0xFFFFFFFFFFFFFFFF
-    return value
+@cache
+def _delete_weights(length: int, most: int) -> NDArray[np.uint64]:
+    """Returns what each letter of a word counts in its hashes: one row for each set of letters deleted."""
+    sets = [gone for count in range(most + 1) for gone in combinations(range(length), count)]
+    weights = np.zeros((len(sets), length), np.uint64)
+    for row, gone in enumerate(sets):
+        kept = np.delete(np.arange(length), gone)
+        weights[row, kept] = _powers(len(kept))
+    return weights
+
+
+def _powers(letters: int) -> NDArray[np.uint64]:
+    """Returns the powers of the base by which the letters of a word count, the last by one."""
+    factors = np.full(letters, _HASH_BASE, np.uint64)
+    factors[:1] = 1
+    return np.cumprod(factors, dtype=np.uint64)[::-1]
 
 
 def _delete_index(words: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:

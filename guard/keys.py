@@ -77,15 +77,16 @@ class KeyIndex:
         reach = np.where(self._promising(text, begins, len(letters)), self._max_letters, _PREFIX_LETTERS - 1)
         low = lasts.searchsorted(begins)
         counts = lasts.searchsorted(begins + reach) - low
-        total = int(counts.sum())
-        first = np.repeat(begins, counts)
-        offset = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-        last = lasts[np.repeat(low, counts) + offset]
+        first = begins.repeat(counts)
+        shift = low - (counts.cumsum() - counts)
+        last = lasts[np.arange(len(first)) + shift.repeat(counts)]
         if left_out is not None:
             changed = left_out[last + 1] > left_out[first]
             first, last = first[changed], last[changed]
         hashes = text.hashes(first, last + 1)
         likely = self._members[slots(hashes, _MEMBER_BITS)].nonzero()[0]
+        if not len(likely):
+            return
         hashes = hashes[likely]
         low, high = self._hashes.searchsorted(hashes), self._hashes.searchsorted(hashes, "right")
         for hit in (low < high).nonzero()[0].tolist():

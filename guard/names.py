@@ -122,10 +122,10 @@ class Gazetteer:
         kind = sys.intern("mentions" if people else "words")
         for entry in entries.entries:
             self._owners.append(_Owner(entries.name, entry.id, kind))
-            for words in dict.fromkeys(v for name in entry.names for v in _variants(name, kind)):
+            for words in dict.fromkeys([v for name in entry.names for v in _variants(name, kind)]):
                 number = len(self._names)
-                forms = [self._form(word) for word in words]
-                self._names.append(tuple(form.word for form in forms))
+                forms = [self._forms.get(word) or self._form(word) for word in words]
+                self._names.append(tuple([form.word for form in forms]))
                 self._owner_of.append(len(self._owners) - 1)
                 if not people and entry.names[0].endswith("*"):
                     self._open.add(number)
@@ -136,10 +136,8 @@ class Gazetteer:
                         self._add_key(key, code)
 
     def _form(self, word: str) -> _Form:
-        form = self._forms.get(word)
-        if form is None:
-            classes = to_classes(word)
-            form = self._forms[word] = _Form(word, classes, collapsed(classes))
+        classes = to_classes(word)
+        form = self._forms[word] = _Form(word, classes, collapsed(classes))
         return form
 
     def _add_key(self, key: str, code: int) -> None:
@@ -269,9 +267,9 @@ def _variants(name: str, kind: str) -> Iterator[tuple[str, ...]]:
     if not words:
         return
     yield words
-    if kind == "mentions" and words[0].isascii():
+    if kind == "mentions" and len(words) > 2 and words[0].isascii():
         short = tuple(word for word in words if len(word) > 1 and word not in _SUFFIXES)
-        if len(short) >= 2:
+        if 2 <= len(short) < len(words):
             yield short
 
 
@@ -279,11 +277,14 @@ def _keys(number: int, forms: Sequence[_Form], people: bool) -> Iterator[tuple[s
     """Yields keys and codes of a name: as it is and with letters written once; of people in other orders."""
     keys = [form.classes for form in forms]
     once = [form.once for form in forms]
+    repeats = once != keys
     for rotation in range(len(forms) if people and len(forms) <= _MAX_ORDERED_WORDS else 1):
         code = number << _NAME_SHIFT | rotation << _ROTATION_SHIFT
-        yield "".join(keys[rotation:] + keys[:rotation]), code
-        if once != keys:
-            yield "".join(once[rotation:] + once[:rotation]), code | 1
+        yield "".join(keys), code
+        keys.append(keys.pop(0))
+        if repeats:
+            yield "".join(once), code | 1
+            once.append(once.pop(0))
 
 
 def _surest(found: list[Match]) -> list[Match]:

@@ -23,6 +23,9 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 _SEPARATOR = " "
 LEET_SYMBOLS = {"@": "a", "$": "s", "€": "e", "£": "l", "¥": "y", "¢": "c", "!": "i", "|": "i", "+": "t"}
 _PUNCTUATION = frozenset("!+")  # a letter only inside a word, or where all symbols are
@@ -262,28 +265,38 @@ def _doubt_capitals(text: str, offsets: list[int], doubtful: bytearray, begin: i
 
 def collapse(reading: Reading) -> Reading | None:
     """Returns `reading` with repeated letters inside tokens written once, or None where there are none."""
-    classes = reading.classes
-    if not _REPEATED.search(classes):
+    if not _REPEATED.search(reading.classes):
         return None
-    before = f"\0{classes}"
-    keep = [i for i, letter in enumerate(classes) if letter != before[i] or reading.starts[i]]
+    letters, classes = _points(reading.letters), _points(reading.classes)
+    starts = np.frombuffer(reading.starts, np.uint8)
+    different = starts != 0
+    different[1:] |= classes[1:] != classes[:-1]
+    keep = different.nonzero()[0]
     if len(keep) == len(classes):
         return None
-    begins = {first for first, _ in reading.tokens}
-    tokens = list(pairwise([*(n for n, i in enumerate(keep) if i in begins), len(keep)]))
+    starts = starts[keep]
+    tokens = list(pairwise([*starts.nonzero()[0].tolist(), len(keep)]))
     ends = bytearray(len(keep))
     for _, end in tokens:
         ends[end - 1] = 1
     return Reading(
         reading.text,
-        "".join(reading.letters[i] for i in keep),
-        "".join(classes[i] for i in keep),
-        bytes(reading.doubtful[i] for i in keep),
-        keep,  # indices into the letters of `reading`, not into the text
-        bytearray(reading.starts[i] for i in keep),
+        _text(letters[keep]),
+        _text(classes[keep]),
+        np.frombuffer(reading.doubtful, np.uint8)[keep].tobytes(),
+        keep.tolist(),  # indices into the letters of `reading`, not into the text
+        bytearray(starts.tobytes()),
         ends,
         tokens,
     )
+
+
+def _points(letters: str) -> NDArray[np.uint32]:
+    return np.frombuffer(letters.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def _text(points: NDArray[np.uint32]) -> str:
+    return points.tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def hidden_text(text: str) -> str:
