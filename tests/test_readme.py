@@ -34,6 +34,8 @@ def test_every_command_runs(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "ASSAY_HOME": str(tmp_path / "home"),
+        "ASSAY_SECONDS": "0.4",
+        "ASSAY_STEPS": "4",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     ran = []

@@ -114,6 +114,19 @@ class SystemSpec:
             return images
         return (MediaFormat.MP4,) if self.provider else (MediaFormat.MP4, MediaFormat.MOV, *images)
 
+    def frames_in(self, seconds: float, fps: float | None = None) -> int | None:
+        """Frames of a clip of about `seconds` at `fps` (None: the system's own rate): the nearest count that
+        the system can make, `frame_step * k + 1`. None where there is no rate: of pictures.
+
+        Raises `RequestError` for more than `MAX_FRAMES`.
+        """
+        rate = fps or self.fps
+        if not rate:
+            return None
+        if seconds * rate > MAX_FRAMES:
+            raise RequestError(f"seconds: {seconds:g} is longer than any model makes")
+        return max(0, round((seconds * rate - 1) / self.frame_step)) * self.frame_step + 1
+
     def complete(self, request: Request) -> Request:
         """`request` with every None but the seed filled in from this row.
 

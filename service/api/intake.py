@@ -180,7 +180,7 @@ def generation_request(state: ApiState, tenant: str, incoming: Incoming) -> Gene
     width, height = (int(side) for side in size.split("x")) if size else (None, None)
     fps = asked.fps or spec.fps
     seconds = asked.seconds or settings.seconds
-    frames = asked.frames or (_frames(seconds, fps, spec.frame_step) if seconds and fps else None)
+    frames = asked.frames or (spec.frames_in(seconds, fps) if seconds else None)
     return GenerationRequest(
         prompt=asked.prompt,
         negative_prompt=asked.negative_prompt,
@@ -197,13 +197,6 @@ def generation_request(state: ApiState, tenant: str, incoming: Incoming) -> Gene
         format=incoming.format,
         codec=None if asked.codec is None else Codec(asked.codec),
     )
-
-
-def _frames(seconds: float, fps: float, step: int) -> int:
-    """The nearest count that the model can make: `step * k + 1`."""
-    if seconds * fps > 1e6:
-        raise RequestError(f"seconds: {seconds:g} is longer than any model makes")
-    return max(0, round((seconds * fps - 1) / step)) * step + 1
 
 
 def stored_request(request: GenerationRequest) -> dict[str, Any]:

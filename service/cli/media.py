@@ -41,12 +41,14 @@ def generate(
 ) -> int:
     """Make a guarded, marked and signed clip and register it."""
     from generator import Reference, Request
-    from service.production import build_generator
+    from service.production import build_generator, system_spec
 
     services = _services()
     settings = services.settings
     width, height = _size(size or settings.size)
     with _reported(), _beside(output) as folder, console.progress_bar("generate") as progress:
+        if frames is None and settings.seconds:
+            frames = system_spec(settings.model).frames_in(settings.seconds)
         request = Request(
             prompt=prompt,
             negative_prompt=negative,

@@ -21,7 +21,7 @@ from service.keys import create_keys
 
 START_SECONDS = 300.0
 SMALL = {
-    "ASSAY_SECONDS": "0.75",
+    "ASSAY_SECONDS": "0.4",
     "ASSAY_STEPS": "2",
     "ASSAY_LEASE_SECONDS": "3",
     "ASSAY_HEARTBEAT_SECONDS": "0.2",

@@ -14,7 +14,7 @@ from PIL import Image
 from service.cli.app import run
 from watermark import Sound, read_sound, write_sound
 
-SMALL = ("--frames", "9", "--steps", "2", "--seed", "1")
+SMALL = ("--frames", "5", "--steps", "2", "--seed", "1")
 
 
 @pytest.fixture(scope="module")

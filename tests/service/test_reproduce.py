@@ -25,7 +25,7 @@ def test_a_finished_job_is_made_again(
     settings = Settings(home=tmp_path)
     create_keys(settings.keys, now=datetime.now(UTC))
     services = open_services(settings)
-    request = {"prompt": "a red balloon", "frames": 9, "fps": 12.0, "steps": 2, "seed": 1}
+    request = {"prompt": "a red balloon", "frames": 5, "fps": 12.0, "steps": 2, "seed": 1}
     job, _ = services.jobs.submit(new_job(request=request))
     lease = services.jobs.claim("w", MODEL)
     assert lease is not None
