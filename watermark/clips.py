@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from watermark.errors import MediaError
@@ -19,6 +21,7 @@ from watermark.limits import MediaLimits
 # Without these two flags swscale rounds down, and every pass darkens the picture by half a grey level or
 # more.
 SWSCALE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_AHEAD = 3  # frames decoded before they are asked for
 _HD_LINES = 720  # untagged video is taken for BT.709 from here, for BT.601 below, as players do
 _KNOWN_MATRICES = {
     int(c) for c in (Colorspace.ITU709, Colorspace.ITU601, Colorspace.SMPTE240M, Colorspace.BT2020, 6)
@@ -59,7 +62,21 @@ def probe(path: Path) -> ClipFacts:
 
 
 def read(path: Path, limits: MediaLimits, stride: int = 1) -> Iterator[NDArray[np.uint8]]:
-    """Every `stride`-th frame, uint8 [H, W, 3], upright, full range."""
+    """Every `stride`-th frame, uint8 [H, W, 3], upright, full range.
+
+    Decoded in a thread of its own, a few frames ahead of whoever looks at them: decoding and conversion take
+    as long as detection, and neither holds the interpreter.
+    """
+    frames = _decoded(path, limits, stride)
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, frames, None) for _ in range(_AHEAD))
+        while (frame := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, frames, None))
+            yield frame
+
+
+def _decoded(path: Path, limits: MediaLimits, stride: int) -> Iterator[NDArray[np.uint8]]:
+    reformatter = VideoReformatter()  # one for all frames: to set it up takes longer than to convert one
     try:
         with av.open(str(path)) as container:
             stream = _video_stream(path, container)
@@ -72,26 +89,27 @@ def read(path: Path, limits: MediaLimits, stride: int = 1) -> Iterator[NDArray[n
                         f"{path.name}: a frame has more pixels than the limit of {limits.max_pixels}"
                     )
                 if index % stride == 0:
-                    yield to_rgb(frame)
+                    yield _to_rgb(frame, reformatter)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise MediaError(f"{path.name}: the clip breaks off or cannot be decoded ({error})") from error
 
 
-def to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
+def _to_rgb(frame: av.VideoFrame, reformatter: VideoReformatter) -> NDArray[np.uint8]:
     """uint8 [H, W, 3] of a decoded frame, by its own matrix and range, turned as its display matrix says."""
     untagged = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
     matrix = frame.colorspace if int(frame.colorspace) in _KNOWN_MATRICES else untagged
     is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith(
         ("yuvj", "rgb", "gbr", "bgr")
     )
-    converted = frame.reformat(
+    converted = reformatter.reformat(
+        frame,
         format="rgb24",
         src_colorspace=matrix,
         src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
         interpolation=SWSCALE,
     )
-    pixels = converted.to_ndarray()
+    pixels = np.asarray(converted.to_ndarray(), np.uint8)
     return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels
 
 
