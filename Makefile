@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := guard watermark provenance generator policies service
-# One thread per test process: two workers share the machine's cores without fighting over them.
+# One thread per test process; one process more than the cores that tests are sized for, as some wait for
+# services.
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1
 
 .PHONY: install lint types check test demo bench wheel lock clean
@@ -25,7 +26,7 @@ types: install
 
 check: install
 	$(BIN)/coverage erase
-	$(TEST_ENV) $(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
+	$(TEST_ENV) $(BIN)/pytest -n 3 --dist loadgroup --cov --cov-report=term
 
 test: lint types check
 

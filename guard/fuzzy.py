@@ -57,11 +57,12 @@ class FuzzyIndex:
         self._ids: dict[str, int] = {}
         self._names = [(code, words) for code, words in names if _letters(words) >= MIN_LETTERS_ONE_EDIT]
         keys = np.empty(len(self._names), np.uint64)
-        self._anchor = np.empty(len(self._names), np.uint8)
+        self._anchor = np.zeros(len(self._names), np.uint8)
         for row, (_, words) in enumerate(self._names):
-            anchor = _best_anchor(words)
-            self._anchor[row] = anchor
-            keys[row] = self._key(words[anchor : anchor + 2])
+            if len(words) > 2:
+                self._anchor[row] = anchor = _best_anchor(words)
+                words = words[anchor : anchor + 2]
+            keys[row] = self._key(words)
         order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[order], order.astype(np.uint32)
         self._members = np.zeros(1 << _FILTER_BITS, np.bool_)  # what is not in it needs no binary search
@@ -75,8 +76,9 @@ class FuzzyIndex:
         self._candidates = lru_cache(maxsize=_CACHED_WORDS)(self._find_candidates)
 
     def _key(self, pair: tuple[str, ...]) -> int:
-        numbers = [self._ids.setdefault(word, len(self._ids)) for word in pair]
-        return (numbers[0] + 1) << 32 | (numbers[1] + 1 if len(numbers) > 1 else 0)
+        ids = self._ids
+        first = ids.setdefault(pair[0], len(ids)) + 1 << 32
+        return first | ids.setdefault(pair[1], len(ids)) + 1 if len(pair) > 1 else first
 
     def search(self, words: Sequence[str], common: frozenset[str]) -> Iterator[FuzzyHit]:
         """Yields names that `words` contain with at least one error; words in `common` are taken as meant."""
@@ -188,7 +190,7 @@ def _neighbours(
 
 
 def _letters(words: tuple[str, ...]) -> int:
-    return sum(map(len, words))
+    return len("".join(words))
 
 
 def allowed_edits(letters: int) -> int:
@@ -201,9 +203,7 @@ def _allowed_in_word(word: str) -> int:
 
 
 def _best_anchor(words: tuple[str, ...]) -> int:
-    """Returns where the two neighbouring words with the most letters begin."""
-    if len(words) <= 2:
-        return 0
+    """Returns where the two neighbouring words with the most letters begin, of three words and more."""
     return max(range(len(words) - 1), key=lambda i: _letters(words[i : i + 2]))
 
 

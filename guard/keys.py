@@ -36,13 +36,13 @@ class KeyIndex:
         numbers = [np.empty(0, np.int32)]
         remaining = iter(keys)
         while chunk := list(islice(remaining, _CHUNK)):
-            words = [key for key, _ in chunk]
+            words, codes = zip(*chunk, strict=True)
             sizes = np.fromiter(map(len, words), np.int64, len(words))
             begins = np.cumsum(sizes) - sizes
             text = PieceHashes("".join(words))
             hashes.append(text.hashes(begins, begins + sizes))
             prefixes.append(text.hashes(begins, begins + np.minimum(sizes, _PREFIX_LETTERS)))
-            numbers.append(np.fromiter((code for _, code in chunk), np.int32, len(chunk)))
+            numbers.append(np.array(codes, np.int32))
             lengths.update(sizes.tolist())
         unsorted = np.concatenate(hashes)
         order = np.argsort(unsorted)

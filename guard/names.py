@@ -9,13 +9,17 @@ alphabets from their sounds (`guard.sound`).
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import chain
+from typing import NamedTuple
 
 import ahocorasick
 import numpy as np
@@ -60,15 +64,13 @@ class Match:
     last_word: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
+class _Owner(NamedTuple):
     list: str
     entry: str
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(NamedTuple):
     """A word, its letters for the search, and those with repeated ones written once."""
 
     word: str
@@ -91,6 +93,18 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(reading.token(i) for i in range(len(reading.tokens)))
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Building makes a million tuples and no cycles; to walk them all again and again takes long."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class Gazetteer:
     """The entries of several lists, compiled. Immutable once built; safe to share between threads."""
 
@@ -103,13 +117,14 @@ class Gazetteer:
         self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
         self._length: dict[int, int] = {}  # of the keys in it, by the code that it has
         self._forms: dict[str, _Form] = {}  # of the words of people's names, while building
-        self._keys = KeyIndex(key for entries in lists for key in self._add_list(entries))
-        self._forms = {}
-        self._automaton.make_automaton()
-        people = [n for n, owner in enumerate(self._owner_of) if self._owners[owner].kind == "mentions"]
-        named = [(n, self._names[n]) for n in people]
-        self._fuzzy = FuzzyIndex(named)
-        self._by_sound = SoundIndex(named)
+        with _collector_paused():
+            self._keys = KeyIndex(chain.from_iterable(map(self._add_list, lists)))
+            self._forms = {}
+            self._automaton.make_automaton()
+            people = [n for n, owner in enumerate(self._owner_of) if self._owners[owner].kind == "mentions"]
+            named = [(n, self._names[n]) for n in people]
+            self._fuzzy = FuzzyIndex(named)
+            self._by_sound = SoundIndex(named)
 
     def __len__(self) -> int:
         return len(self._owners)
@@ -120,20 +135,23 @@ class Gazetteer:
         """Adds a list; yields the keys of people, and puts those of words into the automaton."""
         people = entries.kind == "people"
         kind = sys.intern("mentions" if people else "words")
+        known = self._forms.get
         for entry in entries.entries:
-            self._owners.append(_Owner(entries.name, entry.id, kind))
-            for words in dict.fromkeys([v for name in entry.names for v in _variants(name, kind)]):
+            variants = [variant for name in entry.names for variant in _variants(name, people)]
+            for words in dict.fromkeys(variants) if len(variants) > 1 else variants:
                 number = len(self._names)
-                forms = [self._forms.get(word) or self._form(word) for word in words]
+                forms = [known(word) or self._form(word) for word in words]
                 self._names.append(tuple([form.word for form in forms]))
-                self._owner_of.append(len(self._owners) - 1)
+                self._owner_of.append(len(self._owners))
                 if not people and entry.names[0].endswith("*"):
                     self._open.add(number)
-                for key, code in _keys(number, forms, people):
-                    if people and len(key) <= MAX_KEY_LETTERS:
-                        yield key, code
-                    else:
+                keys = _keys(number, forms, people)
+                if people and len(keys[0][0]) <= MAX_KEY_LETTERS:
+                    yield from keys
+                else:
+                    for key, code in keys:
                         self._add_key(key, code)
+            self._owners.append(_Owner(entries.name, entry.id, kind))
 
     def _form(self, word: str) -> _Form:
         classes = to_classes(word)
@@ -261,30 +279,33 @@ def _match(owner: _Owner, span: tuple[int, int], views: Sequence[str], certainty
     return Match(owner.list, owner.entry, owner.kind, span[0], span[1], view, certainty)
 
 
-def _variants(name: str, kind: str) -> Iterator[tuple[str, ...]]:
-    """Yields the words of a name, and of a person's name without initials and suffixes."""
+def _variants(name: str, people: bool) -> list[tuple[str, ...]]:
+    """Returns the words of a name, and of a person's name without initials and suffixes."""
     words = words_of(name)
     if not words:
-        return
-    yield words
-    if kind == "mentions" and len(words) > 2 and words[0].isascii():
-        short = tuple(word for word in words if len(word) > 1 and word not in _SUFFIXES)
+        return []
+    if people and len(words) > 2 and words[0].isascii():
+        short = tuple([word for word in words if len(word) > 1 and word not in _SUFFIXES])
         if 2 <= len(short) < len(words):
-            yield short
+            return [words, short]
+    return [words]
 
 
-def _keys(number: int, forms: Sequence[_Form], people: bool) -> Iterator[tuple[str, int]]:
-    """Yields keys and codes of a name: as it is and with letters written once; of people in other orders."""
+def _keys(number: int, forms: Sequence[_Form], people: bool) -> list[tuple[str, int]]:
+    """Returns keys and codes of a name, the longest first: as it is and with letters written once; of people
+    in other orders too."""
     keys = [form.classes for form in forms]
     once = [form.once for form in forms]
     repeats = once != keys
+    found = []
     for rotation in range(len(forms) if people and len(forms) <= _MAX_ORDERED_WORDS else 1):
         code = number << _NAME_SHIFT | rotation << _ROTATION_SHIFT
-        yield "".join(keys), code
+        found.append(("".join(keys), code))
         keys.append(keys.pop(0))
         if repeats:
-            yield "".join(once), code | 1
+            found.append(("".join(once), code | 1))
             once.append(once.pop(0))
+    return found
 
 
 def _surest(found: list[Match]) -> list[Match]:
