@@ -9,6 +9,7 @@ TRACED = 4
 fast without a tracer."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file stay together, and all that speak to the shared service: what one builds for itself,
     another need not build again. Of many tests of one function, a few are traced."""
