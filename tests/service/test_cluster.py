@@ -123,6 +123,7 @@ def kill_an_actor() -> None:
         os.kill(actors[0], signal.SIGKILL)
 
 
+@pytest.mark.slow
 @NEEDS_RAY
 def test_a_killed_actor_loses_no_job(ray: Any, home: Path) -> None:
     """Its job is started again at once, not when the lease of 30 s runs out."""
@@ -148,6 +149,7 @@ def test_a_killed_actor_loses_no_job(ray: Any, home: Path) -> None:
     assert services.workers.alive(timedelta(seconds=30)) == []
 
 
+@pytest.mark.slow
 @NEEDS_RAY
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.*")  # Ray's settings set themselves
 def test_bulk_verification_gives_the_rows_of_the_local_engine(

@@ -43,6 +43,7 @@ def outputs(server: Server, video_id: str) -> tuple[int, int, list[str]]:
     return count or 0, row.attempts, files
 
 
+@pytest.mark.slow
 def test_a_killed_worker_and_a_killed_service_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     with running(tmp_path / "home", {"ASSAY_STEPS": str(STEPS)}) as server:
         client = server.openai()
