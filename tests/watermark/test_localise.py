@@ -28,7 +28,7 @@ from watermark import (
 from watermark.frontend import accumulate
 from watermark.timeline import read_timeline
 
-FPS = 12
+FPS = 8
 RING = make_ring("localise", subkeys=4)
 IDS = [MediaId(0xA1A1A1A1A1A1), MediaId(0xB2B2B2B2B2B2), MediaId(0xC3C3C3C3C3C3), MediaId(0xD4D4D4D4D4D4)]
 
@@ -62,9 +62,9 @@ def by_id(found: Iterable[Located]) -> dict[MediaId, Located]:
 
 def test_a_splice_is_told_apart_in_time(tmp_path: Path) -> None:
     """Two marked clips with an unmarked one between them, encoded as one file."""
-    first = embed(pan(data.astronaut(), 24), mark(0))
-    second = embed(pan(data.coffee(), 24), mark(1))
-    plain = pan(data.chelsea()[:, :300].repeat(2, axis=0).repeat(2, axis=1), 24)
+    first = embed(pan(data.astronaut(), 2 * FPS), mark(0))
+    second = embed(pan(data.coffee(), 2 * FPS), mark(1))
+    plain = pan(data.chelsea()[:, :300].repeat(2, axis=0).repeat(2, axis=1), 2 * FPS)
     found = through_file(tmp_path, [*first, *plain, *second])
     assert sorted(part.media_id for part in found) == IDS[:2]
     spans = {media_id: part.span for media_id, part in by_id(found).items()}
@@ -75,9 +75,9 @@ def test_a_splice_is_told_apart_in_time(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_id_that_returns_is_found_twice(tmp_path: Path) -> None:
-    marked = embed(pan(data.astronaut(), 48), mark(0))
-    plain = pan(data.coffee(), 24)
-    found = through_file(tmp_path, [*marked[:24], *plain, *marked[24:]])
+    marked = embed(pan(data.astronaut(), 4 * FPS), mark(0))
+    plain = pan(data.coffee(), 2 * FPS)
+    found = through_file(tmp_path, [*marked[: 2 * FPS], *plain, *marked[2 * FPS :]])
     assert [part.media_id for part in found] == [IDS[0]] * 2
     spans = sorted(part.span for part in found)
     assert [spans[0].end, spans[1].start] == pytest.approx([2, 4], abs=0.51)
@@ -106,7 +106,7 @@ def test_a_picture_in_a_picture_is_told_from_what_surrounds_it(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_marked_clip_is_one_part_from_end_to_end(tmp_path: Path) -> None:
-    (part,) = through_file(tmp_path, embed(pan(data.astronaut(), 36), mark(2)), crf=28)
+    (part,) = through_file(tmp_path, embed(pan(data.astronaut(), 3 * FPS), mark(2)), crf=28)
     assert part.media_id == IDS[2]
     assert (part.span.start, part.span.end) == pytest.approx((0, 3), abs=0.01)
     assert part.box.overlap(Box(0, 0, 384, 384)) >= 0.8
@@ -114,7 +114,7 @@ def test_a_marked_clip_is_one_part_from_end_to_end(tmp_path: Path) -> None:
 
 
 def test_nothing_is_located_in_an_unmarked_medium_or_with_another_key(tmp_path: Path) -> None:
-    assert through_file(tmp_path, pan(data.coffee(), 24)) == ()
+    assert through_file(tmp_path, pan(data.coffee(), 2 * FPS)) == ()
     marked = embed(square(data.astronaut(), 384), mark(0))
     assert locate([marked], [make_ring("another")]) == ()
 
@@ -143,7 +143,7 @@ def test_one_pass_reads_what_two_would() -> None:
     assert np.array_equal(maps.luma, alone.luma)
     assert maps.opening is not None
     assert maps.opening.frames == 3
-    assert timeline.starts == blocks.starts == [*range(0, 70, 6), 70]
+    assert timeline.starts == blocks.starts == [*range(0, 70, 4), 70]
     pairs = zip(timeline.maps, blocks.maps, strict=True)
     assert all(np.array_equal(one.luma, two.luma) for one, two in pairs)
 
@@ -158,7 +158,7 @@ def test_long_clips_get_longer_blocks() -> None:
 
 @pytest.mark.slow
 def test_locating_costs_a_few_detections() -> None:
-    clip = pan(data.coffee(), 36)
+    clip = pan(data.coffee(), 3 * FPS)
     start = time.process_time()
     Detector([RING]).detect(clip)
     once = time.process_time() - start
