@@ -18,23 +18,20 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import cdist
 
-from guard.keys import slots
+from guard.keys import BASE, points, powers, slots
 
 MIN_LETTERS_ONE_EDIT = 7  # letters of a name; shorter ones turn into other words too easily
 MIN_LETTERS_TWO_EDITS = 10
-_MIN_ANCHOR_LETTERS = (0, 5, MIN_LETTERS_TWO_EDITS)  # of two neighbouring words, by errors in them
-_LEAST_LETTERS = np.array([*_MIN_ANCHOR_LETTERS, 99, 99])  # three and four errors are too many
 _MIN_WORD_LETTERS = 3  # a word of two letters with an error is no evidence
 _MIN_WORD_TWO_DELETES = 7  # letters; below, two errors in one word leave too little
 _MAX_WORD_LETTERS = 24  # longer words are not indexed; the longest surname in use has 36
-_HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
+_NEVER = 2 * _MAX_WORD_LETTERS + 1  # more letters than two words with errors have
+_MIN_ANCHOR_LETTERS = np.array([0, 5, MIN_LETTERS_TWO_EDITS, _NEVER, _NEVER])  # of two neighbours, by errors
 _CACHED_WORDS = 1 << 15  # prompts repeat their words
 
 _MAX_PAIRS = 1 << 18  # candidates of neighbouring words looked up at once, some 20 MB
 _FILTER_BITS = 22  # of the pairs of all names
-_DELETE_BITS = (
-    24  # of the words with letters deleted: with two million, one in eight is looked up for nothing
-)
+_DELETE_BITS = 24  # of the words with letters deleted; two million fill one place in eight
 
 Candidates = tuple[NDArray[np.int64], NDArray[np.int64]]  # word ids, distances
 _NONE: Candidates = (np.empty(0, np.int64), np.empty(0, np.int64))
@@ -100,7 +97,7 @@ class FuzzyIndex:
         place = np.arange(len(near)).repeat(counts)
         left, right = _neighbours(counts, place)
         both = edits[left] + edits[right]
-        good = lengths[left] + lengths[right] >= _LEAST_LETTERS[both]
+        good = lengths[left] + lengths[right] >= _MIN_ANCHOR_LETTERS[both]
         left, right = left[good], right[good]
         turned = both[good] > 0  # names in their own spelling are found elsewhere, in any order
         single = edits.nonzero()[0]
@@ -225,7 +222,7 @@ def _distance(words: Sequence[str], first: int, name: tuple[str, ...], common: f
 
 def _delete_hashes(word: str) -> NDArray[np.uint64]:
     """Returns the hashes of `word` with no, one and (long words) two letters deleted."""
-    codes = np.frombuffer(word.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    codes = points(word).astype(np.uint64)
     most = 2 if len(word) >= _MIN_WORD_TWO_DELETES - 2 else 1
     return np.asarray(_delete_weights(len(word), most) @ codes)  # wraps modulo 2**64, as meant
 
@@ -237,15 +234,8 @@ def _delete_weights(length: int, most: int) -> NDArray[np.uint64]:
     weights = np.zeros((len(sets), length), np.uint64)
     for row, gone in enumerate(sets):
         kept = np.delete(np.arange(length), gone)
-        weights[row, kept] = _powers(len(kept))
+        weights[row, kept] = powers(BASE, len(kept))[::-1]
     return weights
-
-
-def _powers(letters: int) -> NDArray[np.uint64]:
-    """Returns the powers of the base by which the letters of a word count, the last by one."""
-    factors = np.full(letters, _HASH_BASE, np.uint64)
-    factors[:1] = 1
-    return np.cumprod(factors, dtype=np.uint64)[::-1]
 
 
 def _delete_index(words: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
@@ -256,21 +246,11 @@ def _delete_index(words: list[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint
             by_length.setdefault(len(word), []).append(number)
     hashes, ids = [np.empty(0, np.uint64)], [np.empty(0, np.uint32)]
     for length, numbers in by_length.items():
-        text = "".join(words[n] for n in numbers).encode("utf-32-le", "surrogatepass")
-        table = np.frombuffer(text, np.uint32).reshape(-1, length).astype(np.uint64)
+        table = points("".join(words[n] for n in numbers)).reshape(-1, length).astype(np.uint64)
         most = 2 if length >= _MIN_WORD_TWO_DELETES else 1
-        for count in range(most + 1):
-            for gone in combinations(range(length), count):
-                hashes.append(_hash_columns(table, gone))
-                ids.append(np.array(numbers, np.uint32))
+        for weights in _delete_weights(length, most):
+            hashes.append(table @ weights)  # wraps modulo 2**64, as meant
+            ids.append(np.array(numbers, np.uint32))
     all_hashes, all_ids = np.concatenate(hashes), np.concatenate(ids)
     order = np.argsort(all_hashes)
     return all_hashes[order], all_ids[order]
-
-
-def _hash_columns(table: NDArray[np.uint64], gone: tuple[int, ...]) -> NDArray[np.uint64]:
-    value = np.zeros(len(table), np.uint64)
-    for column in range(table.shape[1]):
-        if column not in gone:
-            value = value * _HASH_BASE + table[:, column]  # wraps modulo 2**64, as meant
-    return value

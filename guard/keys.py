@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 MAX_KEY_LETTERS = 48  # letters of a key; bounds the pieces that are looked up per token
 _PREFIX_LETTERS = 5  # most tokens begin like no name, and are not looked at further
-_BASE = 0x9E3779B97F4A7C15
-_INVERSE = pow(_BASE, -1, 1 << 64)
+BASE = 0x9E3779B97F4A7C15
+_INVERSE = pow(BASE, -1, 1 << 64)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _FILTER_BITS = 21  # of prefixes
 _MEMBER_BITS = 23  # of whole keys; with a million keys, one piece of eight is looked up for nothing
@@ -104,15 +104,20 @@ def slots(hashes: Hashes, bits: int) -> NDArray[np.int64]:
     return np.asarray((hashes * _MIX) >> np.uint64(64 - bits), np.int64)
 
 
+def points(letters: str) -> NDArray[np.uint32]:
+    """Returns the code points of a text."""
+    return np.frombuffer(letters.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
 class PieceHashes:
     """The sums of a text, from which the hash of any piece of it follows."""
 
     def __init__(self, letters: str) -> None:
-        codes = np.frombuffer(letters.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+        codes = points(letters).astype(np.uint64)
         size = 1 << max(10, len(codes).bit_length())
-        self._shifts = _powers(_INVERSE, size)
+        self._shifts = powers(_INVERSE, size)
         self._sums = np.zeros(len(codes) + 1, np.uint64)
-        np.cumsum(codes * _powers(_BASE, size)[: len(codes)], out=self._sums[1:])
+        np.cumsum(codes * powers(BASE, size)[: len(codes)], out=self._sums[1:])
 
     def hashes(self, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Hashes:
         """Returns the hashes of the pieces from `begins` to `ends` (exclusive)."""
@@ -120,7 +125,7 @@ class PieceHashes:
 
 
 @cache
-def _powers(base: int, size: int) -> Hashes:
+def powers(base: int, size: int) -> Hashes:
     """Returns the powers 0 to `size` - 1 of `base` modulo 2**64."""
     factors = np.full(size, base, np.uint64)
     factors[0] = 1

@@ -138,7 +138,7 @@ class Gazetteer:
         known = self._forms.get
         for entry in entries.entries:
             variants = [variant for name in entry.names for variant in _variants(name, people)]
-            for words in dict.fromkeys(variants) if len(variants) > 1 else variants:
+            for words in dict.fromkeys(variants):
                 number = len(self._names)
                 forms = [known(word) or self._form(word) for word in words]
                 self._names.append(tuple([form.word for form in forms]))

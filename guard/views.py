@@ -26,6 +26,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from guard.keys import points
+
 _SEPARATOR = " "
 LEET_SYMBOLS = {"@": "a", "$": "s", "€": "e", "£": "l", "¥": "y", "¢": "c", "!": "i", "|": "i", "+": "t"}
 _PUNCTUATION = frozenset("!+")  # a letter only inside a word, or where all symbols are
@@ -245,15 +247,20 @@ def _symbol(text: str, index: int, symbols: Symbols) -> str | None:
 def _finish(
     text: str, letters: list[str], offsets: list[int], doubtful: bytearray, starts: bytearray
 ) -> Reading:
-    count = len(letters)
-    tokens = list(pairwise([*(i for i in range(count) if starts[i]), count]))
-    ends = bytearray(count)
-    for _, end in tokens:
-        ends[end - 1] = 1
+    tokens, ends = _tokens(starts)
     joined = "".join(letters)
     for begin, end in tokens:
         _doubt_capitals(text, offsets, doubtful, begin, end)
     return Reading(text, joined, to_classes(joined), bytes(doubtful), offsets, starts, ends, tokens)
+
+
+def _tokens(starts: bytearray) -> tuple[list[tuple[int, int]], bytearray]:
+    """Returns the tokens that begin where `starts` is 1, and 1 at the last letter of each."""
+    tokens = list(pairwise([*(i for i, first in enumerate(starts) if first), len(starts)]))
+    ends = bytearray(len(starts))
+    for _, end in tokens:
+        ends[end - 1] = 1
+    return tokens, ends
 
 
 def _doubt_capitals(text: str, offsets: list[int], doubtful: bytearray, begin: int, end: int) -> None:
@@ -267,36 +274,29 @@ def collapse(reading: Reading) -> Reading | None:
     """Returns `reading` with repeated letters inside tokens written once, or None where there are none."""
     if not _REPEATED.search(reading.classes):
         return None
-    letters, classes = _points(reading.letters), _points(reading.classes)
+    letters, classes = points(reading.letters), points(reading.classes)
     starts = np.frombuffer(reading.starts, np.uint8)
     different = starts != 0
     different[1:] |= classes[1:] != classes[:-1]
     keep = different.nonzero()[0]
     if len(keep) == len(classes):
         return None
-    starts = starts[keep]
-    tokens = list(pairwise([*starts.nonzero()[0].tolist(), len(keep)]))
-    ends = bytearray(len(keep))
-    for _, end in tokens:
-        ends[end - 1] = 1
+    kept = bytearray(starts[keep].tobytes())
+    tokens, ends = _tokens(kept)
     return Reading(
         reading.text,
         _text(letters[keep]),
         _text(classes[keep]),
         np.frombuffer(reading.doubtful, np.uint8)[keep].tobytes(),
         keep.tolist(),  # indices into the letters of `reading`, not into the text
-        bytearray(starts.tobytes()),
+        kept,
         ends,
         tokens,
     )
 
 
-def _points(letters: str) -> NDArray[np.uint32]:
-    return np.frombuffer(letters.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-def _text(points: NDArray[np.uint32]) -> str:
-    return points.tobytes().decode("utf-32-le", "surrogatepass")
+def _text(codes: NDArray[np.uint32]) -> str:
+    return codes.tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def hidden_text(text: str) -> str:
