@@ -63,7 +63,7 @@ def read_manifest(path: Path, trust: TrustAnchors, *, identities: bool = False) 
 def read_with_store(path: Path, trust: TrustAnchors, *, identities: bool = False) -> ReadBack:
     """As `read_manifest`, with the bytes of the manifest store (empty where there is none)."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb", sdk.STREAM_BUFFER_BYTES) as file:
             return _read_open(file, trust, identities=identities)
     except OSError as error:
         raise ReadError(f"{path}: cannot be read: {error.strerror}") from error

@@ -22,7 +22,7 @@ from provenance.errors import ReadError, SigningError
 from provenance.keys import SigningKey
 from provenance.labelling import AigcLabel, write_labels
 from provenance.manifest import ManifestFacts, ingredient_definitions, manifest_definition
-from provenance.read import read_with_store
+from provenance.read import read_manifest, read_with_store
 from provenance.text import clean
 from provenance.trust import TrustAnchors
 
@@ -71,7 +71,7 @@ def sign_asset(
     its own must be named as `facts.parent`.
     """
     key.require_usable(facts.created_at if now is None else now)
-    _refuse_to_drop_credentials(source, facts, trust)
+    _refuse_to_drop_credentials(source, facts)
     with _temporary_beside(target) as temporary, _labelled(source, target, facts) as unsigned:
         _write(unsigned, temporary, facts, key, trust)
         back = read_with_store(temporary, trust)
@@ -82,10 +82,10 @@ def sign_asset(
     return SignedAsset(target, back.report.label, back.manifest, back.report, sha256)
 
 
-def _refuse_to_drop_credentials(source: Path, facts: ManifestFacts, trust: TrustAnchors) -> None:
-    """The library would drop an earlier manifest without a word."""
+def _refuse_to_drop_credentials(source: Path, facts: ManifestFacts) -> None:
+    """The library would drop an earlier manifest without a word; whoever signed it, so no anchors are read."""
     try:
-        before = read_with_store(source, trust).report
+        before = read_manifest(source, TrustAnchors())
     except ReadError as error:
         raise SigningError(str(error)) from error
     if before.state is C2paState.UNSUPPORTED:
@@ -143,8 +143,8 @@ def _write(source: Path, temporary: Path, facts: ManifestFacts, key: SigningKey,
         with (
             c2pa.Builder(manifest_definition(facts), context) as builder,
             key.signer() as signer,
-            source.open("rb") as reading,
-            temporary.open("w+b") as writing,
+            source.open("rb", sdk.STREAM_BUFFER_BYTES) as reading,
+            temporary.open("w+b", sdk.STREAM_BUFFER_BYTES) as writing,
         ):
             _add_ingredients(builder, facts)
             builder.sign(signer, facts.mime, reading, writing)

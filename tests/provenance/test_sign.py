@@ -198,8 +198,7 @@ def test_what_does_not_read_back_is_not_released(
     trust: TrustAnchors,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answers = iter([ReadBack(C2paReport(C2paState.ABSENT), b""), ReadBack(report, b"")])
-    monkeypatch.setattr(signing, "read_with_store", lambda *_: next(answers))
+    monkeypatch.setattr(signing, "read_with_store", lambda *_: ReadBack(report, b""))
     with pytest.raises(SigningError, match=message):
         sign_asset(media["image/png"], tmp_path / "out.png", facts, key, trust=trust)
     assert list(tmp_path.iterdir()) == []
