@@ -83,7 +83,7 @@ def sign_asset(
 
 
 def _refuse_to_drop_credentials(source: Path, facts: ManifestFacts) -> None:
-    """The library would drop an earlier manifest without a word; whoever signed it, so no anchors are read."""
+    """The library would drop an earlier manifest without a word, whoever signed it: no anchors are read."""
     try:
         before = read_manifest(source, TrustAnchors())
     except ReadError as error:

@@ -30,7 +30,7 @@ SIGN_MS, READ_MS, PEAK_MIB = 20.0, 50.0, 40.0
 
 def clip(folder: Path, grain: int = 12) -> Path:
     """A clip of 5 s of detail that moves. With all the `grain` (grey levels) it has 8 MB, as a camera's; a
-    calm one has one, as a generator's."""
+    calm one has 1.6 MB, as a generator's."""
     path = folder / f"clip-{grain}.mp4"
     if not path.exists():
         rng = np.random.default_rng(7)
