@@ -17,7 +17,7 @@ from tests.service.server import Server, running
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 PROMPT = "a boat on a calm sea at noon"
-STEPS = 8
+STEPS = 4
 """Enough for the job to be in the middle when it is killed."""
 
 
