@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -65,6 +66,9 @@ def serve(
     settings.check_exposure()
     services = open_services(settings)
     app = create_app(build_state(services))
+    # What stands by now stays to the end; to look through it for garbage again and again holds answers up.
+    gc.collect()
+    gc.freeze()
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -38,6 +38,8 @@ from service.wiring import Services, log_decision, open_services
 log = logging.getLogger(__name__)
 
 MODERATION_CODE = "moderation_blocked"
+NICENESS = 10
+"""Making a clip takes minutes and an answer milliseconds: where both share processors, answers come first."""
 JANITOR_PERIOD = timedelta(minutes=1)
 COMPLAINT_SECONDS = 60.0
 Load = Callable[[Services], Producer]
@@ -212,5 +214,6 @@ def main(load: Load = Producer.load) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.drain())
     stop_with_parent(worker.drain)
+    os.nice(NICENESS)  # loaded by now: a worker that was killed is back as soon as the machine allows
     worker.run()
     return 0
