@@ -5,7 +5,8 @@ start moves its tenant forward by the job's credits over the tenant's weight, an
 furthest back goes first. A tenant that was idle starts where the others are now: it has saved nothing
 up and owes nothing.
 
-Every lookup goes through one index, so that a claim costs the same in a queue of a hundred thousand jobs.
+Every lookup goes through one index, so that a claim costs the same in a queue of a hundred thousand jobs:
+the highest priority that waits, then the tenants that wait with it, one step of the index each.
 On PostgreSQL a claim locks its tenant's row and skips locked ones (`FOR NO KEY UPDATE SKIP LOCKED`):
 workers do not wait for each other, and a tenant's limit of running jobs holds exactly. On SQLite the
 writing transaction is the lock.
@@ -15,15 +16,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Row,
-    ScalarSelect,
     Select,
+    Subquery,
     and_,
+    bindparam,
     case,
     func,
     select,
@@ -36,6 +39,8 @@ from service.store.tables import jobs, tenants
 
 CLAIM_TRIES = 8
 """A job that is deleted between two statements of a claim: look again."""
+_ABOVE_ALL: Final = 2**31 - 1
+"""More than any priority."""
 LEAST_COST = 1
 """Jobs that cost nothing still take their turn."""
 
@@ -49,12 +54,25 @@ class Claiming(Part):
         for attempt in range(CLAIM_TRIES):
             with self._database.writing() as connection:
                 # When every tenant is locked, wait for one: the queue is not empty.
-                tenant = connection.execute(self._next_tenant(model, skip_locked=attempt == 0)).first()
-                if tenant is None and attempt > 0:
+                turn = self._turn(connection, model, skip_locked=attempt == 0)
+                if turn is None and attempt > 0:
                     return None
-                lease = None if tenant is None else self._take(connection, tenant, worker, model)
+                lease = None if turn is None else self._take(connection, *turn, worker, model)
                 if lease is not None:
                     return lease
+        return None
+
+    def _turn(self, connection: Connection, model: str, *, skip_locked: bool) -> tuple[Row[Any], int] | None:
+        """The locked row of the tenant whose turn it is, and the priority of its next job. Where no tenant of
+        a priority may start another job, the next lower one has its turn."""
+        below = _ABOVE_ALL
+        while (priority := connection.scalar(_PRIORITY, {"model": model, "below": below})) is not None:
+            found = connection.execute(
+                self._next_tenant(skip_locked=skip_locked), {"model": model, "priority": priority}
+            ).first()
+            if found is not None:
+                return found, priority
+            below = priority
         return None
 
     def reap(self) -> None:
@@ -72,18 +90,17 @@ class Claiming(Part):
             again = update(jobs).where(stale).values(status=QUEUED, worker=None, lease_until=None, progress=0)
             connection.execute(again)
 
-    @lru_cache(maxsize=256)  # noqa: B019 - a store lives as long as its process
-    def _next_tenant(self, model: str, *, skip_locked: bool) -> Select[Any]:
-        """The row of the tenant whose turn it is, locked. Kept: to write it costs more than to run it."""
-        waiting = _waiting(model)
-        priority = _best_priority(model, tenants.c.name)
+    @lru_cache(maxsize=2)  # noqa: B019 - a store lives as long as its process
+    def _next_tenant(self, *, skip_locked: bool) -> Select[Any]:
+        """The next of the tenants that wait with one priority. Kept: writing it costs more than running."""
+        waiting, running = _waiting(), _running()
+        most = func.coalesce(tenants.c.max_running, self._limits.max_running)
         return (
             select(tenants)
             .join(waiting, waiting.c.tenant == tenants.c.name)
-            .where(self._may_run())
-            .order_by(
-                priority.desc(), _start(), tenants.c.served_at.asc().nulls_first(), tenants.c.created_at
-            )
+            .outerjoin(running, running.c.tenant == tenants.c.name)
+            .where(func.coalesce(running.c.jobs, 0) < most)
+            .order_by(_start(), tenants.c.served_at.asc().nulls_first(), tenants.c.created_at)
             .limit(1)
             .with_for_update(key_share=True, skip_locked=skip_locked, of=tenants)
         )
@@ -97,11 +114,13 @@ class Claiming(Part):
         )
         return running < func.coalesce(tenants.c.max_running, self._limits.max_running)
 
-    def _take(self, connection: Connection, tenant: Row[Any], worker: str, model: str) -> Lease | None:
+    def _take(
+        self, connection: Connection, tenant: Row[Any], priority: int, worker: str, model: str
+    ) -> Lease | None:
         """Claim the tenant's next job by compare-and-swap on the fence; None when it is gone meanwhile."""
         # A statement of its own: it sees what was committed while this one waited for the tenant's row.
         start = connection.scalar(select(_start()).where(tenants.c.name == tenant.name, self._may_run()))
-        job = None if start is None else first(connection, _head(model, tenant.name))
+        job = None if start is None else first(connection, _head(model, tenant.name, priority))
         if job is None or start is None:
             return None
         now = self._clock()
@@ -131,21 +150,16 @@ class Claiming(Part):
         connection.execute(mine.values(served_at=now, work_started=start, work_finished=finished))
 
 
-def _queued(model: str, tenant: ColumnElement[str] | str) -> tuple[ColumnElement[bool], ...]:
-    return jobs.c.status == QUEUED, jobs.c.model == model, jobs.c.tenant == tenant
+def _head(model: str, tenant: str, priority: int) -> Select[Any]:
+    """The jobs of a tenant that wait with one priority, the oldest first."""
+    mine = (jobs.c.status == QUEUED, jobs.c.model == model, jobs.c.priority == priority)
+    return select(jobs).where(*mine, jobs.c.tenant == tenant).order_by(jobs.c.created_at)
 
 
-def _best_priority(model: str, tenant: ColumnElement[str] | str) -> ScalarSelect[Any]:
-    """Two lookups instead of a sort: the index holds priorities upwards and moments upwards."""
-    query = select(func.max(jobs.c.priority)).where(*_queued(model, tenant))
-    return (query if isinstance(tenant, str) else query.correlate(tenants)).scalar_subquery()
-
-
-def _head(model: str, tenant: str) -> Select[Any]:
-    best = _best_priority(model, tenant)
-    return (
-        select(jobs).where(*_queued(model, tenant), jobs.c.priority == best).order_by(jobs.c.created_at)
-    )  # fmt: skip
+def _running() -> Subquery:
+    """How many jobs run of each tenant that has any: at most as many rows as there are workers."""
+    count = select(jobs.c.tenant, func.count().label("jobs")).where(jobs.c.status == IN_PROGRESS)
+    return count.group_by(jobs.c.tenant).subquery("running")
 
 
 def _start() -> ColumnElement[float]:
@@ -155,16 +169,27 @@ def _start() -> ColumnElement[float]:
     return case((tenants.c.work_finished > now, tenants.c.work_finished), else_=now)
 
 
-def _waiting(model: str) -> Any:
-    """Tenants with a queued job, one index lookup each ("loose index scan")."""
-    lowest = select(func.min(jobs.c.tenant).label("tenant")).where(
-        jobs.c.status == QUEUED, jobs.c.model == model
+def _waiting() -> CTE:
+    """Tenants with a queued job of `:model` and `:priority`, one index lookup each ("loose index scan")."""
+    queued = (
+        jobs.c.status == QUEUED,
+        jobs.c.model == bindparam("model"),
+        jobs.c.priority == bindparam("priority"),
     )
-    waiting = lowest.cte("waiting", recursive=True)
+    waiting = select(func.min(jobs.c.tenant).label("tenant")).where(*queued).cte("waiting", recursive=True)
     following = (
         select(func.min(jobs.c.tenant))
-        .where(jobs.c.status == QUEUED, jobs.c.model == model, jobs.c.tenant > waiting.c.tenant)
+        .where(*queued, jobs.c.tenant > waiting.c.tenant)
         .correlate(waiting)
         .scalar_subquery()
     )
     return waiting.union_all(select(following).where(waiting.c.tenant.is_not(None)))
+
+
+_PRIORITY: Final = (
+    select(jobs.c.priority)
+    .where(jobs.c.status == QUEUED, jobs.c.model == bindparam("model"), jobs.c.priority < bindparam("below"))
+    .order_by(jobs.c.priority.desc())  # by max(), PostgreSQL reads the whole queue until it has statistics
+    .limit(1)
+)
+"""The highest priority below `:below` with which a job of `:model` waits."""
