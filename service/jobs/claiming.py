@@ -50,9 +50,10 @@ class Claiming(Part):
 
     def claim(self, worker: str, model: str) -> Lease | None:
         """Lease the next job of `model`. A job whose worker is gone is queued again before."""
-        self.reap()
         for attempt in range(CLAIM_TRIES):
             with self._database.writing() as connection:
+                if attempt == 0:
+                    self._reap(connection)
                 # When every tenant is locked, wait for one: the queue is not empty.
                 turn = self._turn(connection, model, skip_locked=attempt == 0)
                 if turn is None and attempt > 0:
@@ -75,20 +76,18 @@ class Claiming(Part):
             below = priority
         return None
 
-    def reap(self) -> None:
+    def _reap(self, connection: Connection) -> None:
         """Deal with jobs whose worker is gone: cancelled, given up after `max_attempts`, or queued again."""
         now = self._clock()
         stale = and_(jobs.c.status == IN_PROGRESS, jobs.c.lease_until <= now)
-        with self._database.reading() as connection:
-            if connection.scalar(select(jobs.c.id).where(stale).limit(1)) is None:
-                return
+        if connection.scalar(select(jobs.c.id).where(stale).limit(1)) is None:
+            return
         message = f"The job was started {self._limits.max_attempts} times and its worker died each time."
-        with self._database.writing() as connection:
-            fail_rows(connection, and_(stale, jobs.c.cancel_requested), now, CANCELLED_CODE, "Cancelled.")
-            used_up = and_(stale, jobs.c.attempts >= self._limits.max_attempts)
-            fail_rows(connection, used_up, now, ATTEMPTS_CODE, message)
-            again = update(jobs).where(stale).values(status=QUEUED, worker=None, lease_until=None, progress=0)
-            connection.execute(again)
+        fail_rows(connection, and_(stale, jobs.c.cancel_requested), now, CANCELLED_CODE, "Cancelled.")
+        used_up = and_(stale, jobs.c.attempts >= self._limits.max_attempts)
+        fail_rows(connection, used_up, now, ATTEMPTS_CODE, message)
+        again = update(jobs).where(stale).values(status=QUEUED, worker=None, lease_until=None, progress=0)
+        connection.execute(again)
 
     @lru_cache(maxsize=2)  # noqa: B019 - a store lives as long as its process
     def _next_tenant(self, *, skip_locked: bool) -> Select[Any]:

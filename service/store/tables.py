@@ -123,7 +123,6 @@ jobs = Table(
     UniqueConstraint("tenant", "idempotency_key"),
     CheckConstraint("status IN ('queued', 'in_progress', 'completed', 'failed')", name="status"),
     Index("ix_jobs_queue", "status", "model", "priority", "tenant", "created_at"),
-    Index("ix_jobs_tenant", "tenant", "status"),
     Index("ix_jobs_digest", "tenant", "request_digest", "created_at"),
     Index("ix_jobs_lease", "status", "lease_until"),
     Index("ix_jobs_listing", "tenant", "kind", "created_at", "id"),

@@ -1,4 +1,4 @@
-"""The queue by priority, then by tenant, as claims walk it; and the jobs of a tenant by their status."""
+"""The queue by priority, then by tenant, as claims walk it."""
 
 from __future__ import annotations
 
@@ -11,4 +11,3 @@ down_revision = "0005"
 def upgrade() -> None:
     op.drop_index("ix_jobs_queue", "jobs")
     op.create_index("ix_jobs_queue", "jobs", ["status", "model", "priority", "tenant", "created_at"])
-    op.create_index("ix_jobs_tenant", "jobs", ["tenant", "status"])
