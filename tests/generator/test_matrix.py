@@ -28,7 +28,9 @@ from tests.generator.conftest import MEDIA_ID, system_of
 from tests.generator.tiny_systems import BUILDERS
 from watermark import AudioDetector, Detector, KeyRing, Mark
 
-SIDE = {MediaKind.IMAGE: 512, MediaKind.VIDEO: 256}
+SIDE = {MediaKind.IMAGE: 384, MediaKind.VIDEO: 256}
+TILE, STRIDE = 160, 128
+"""Pixels of a tile, and from one to the next: two by two tiles for each frame."""
 STEPS = {
     "sd1.5-hires": 2,
     "sdxl-hires": 2,
@@ -87,11 +89,39 @@ def test_the_mark_is_in_a_whole_decode_and_not_without_us(
     assert not InPlaceDetector([ring]).detect(_control(system)).found
 
 
-def test_the_mark_is_in_a_tiled_decode(system: System, ring: KeyRing, detector: Detector) -> None:
+def test_the_mark_is_in_a_tiled_decode(
+    system: System, ring: KeyRing, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if system.spec.name in ("svd-xt", "animatediff"):
         pytest.skip("its VAE knows no tiles: the whole decode goes through two chunks")
-    system.pipeline.vae.enable_tiling()
+    tiled = _tile(system.pipeline.vae, monkeypatch)
     _assert_marked(_run(system, ring), detector)
+    assert tiled
+
+
+def _tile(vae: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let `vae` decode in tiles that are smaller than its pictures here; returns a list that grows with each
+    tiled decode."""
+    vae.enable_tiling()
+    latent = TILE // getattr(vae, "spatial_compression_ratio", 8)
+    for side in ("height", "width"):
+        sizes = {f"tile_sample_min_{side}": TILE, f"tile_latent_min_{side}": latent}
+        for name, value in (sizes | {f"tile_sample_stride_{side}": STRIDE}).items():
+            if hasattr(vae, name):
+                monkeypatch.setattr(vae, name, value)
+    calls: list[str] = []
+    for name in ("tiled_decode", "_tiled_decode"):
+        if hasattr(vae, name):
+            monkeypatch.setattr(vae, name, _noting(getattr(vae, name), calls))
+    return calls
+
+
+def _noting(method: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    def noted(*given: Any, **named: Any) -> Any:
+        calls.append(method.__name__)
+        return method(*given, **named)
+
+    return noted
 
 
 def test_no_option_leads_around_the_mark(system: System) -> None:
