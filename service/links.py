@@ -32,7 +32,9 @@ class LinkSigner:
     def holds(self, job: str, variant: str, expires: int, signature: str) -> bool:
         """Whether the link was made here and has not run out."""
         made = self.sign(job, variant, expires)
-        return hmac.compare_digest(made, signature) and self.clock().timestamp() < expires
+        # As bytes: of text with letters beyond ASCII, which callers may send, the comparison raises.
+        same = hmac.compare_digest(made.encode(), signature.encode())
+        return same and self.clock().timestamp() < expires
 
 
 def link_signer(settings: Settings, *, clock: Callable[[], datetime]) -> LinkSigner:

@@ -171,12 +171,15 @@ def install(app: FastAPI) -> None:
 
 
 def allowed_methods(app: FastAPI, scope: Scope) -> str:
-    """All methods of the path of `scope`: a router knows those of its first route alone."""
-    found: set[str] = set()
-    for route in app.state.routes:
-        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
-            found |= route.methods or set()
-    return ", ".join(sorted(found))
+    """All methods of the path of `scope`, where a router knows those of its first route alone; without those
+    that would take `characters`, or another word of ours, for somebody's id."""
+    here = [
+        route
+        for route in app.state.routes
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE
+    ]
+    exact = [route for route in here if not route.param_convertors] or here
+    return ", ".join(sorted({method for route in exact for method in route.methods or ()}))
 
 
 def _invalid(error: RequestValidationError) -> Problem:

@@ -130,6 +130,7 @@ def test_a_wrong_method_is_told_the_right_ones(client: TestClient) -> None:
     answer = client.options("/v1/videos/video_1")
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
     assert client.options("/v1/videos").headers["allow"] == "GET, POST"
+    assert client.options("/v1/videos/characters").headers["allow"] == "POST"  # a word of ours is nobody's id
 
 
 def test_the_document_names_the_type_of_errors(client: TestClient) -> None:
