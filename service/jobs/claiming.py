@@ -89,7 +89,7 @@ class Claiming(Part):
         again = update(jobs).where(stale).values(status=QUEUED, worker=None, lease_until=None, progress=0)
         connection.execute(again)
 
-    @lru_cache(maxsize=2)  # noqa: B019 - a store lives as long as its process
+    @lru_cache(maxsize=16)  # noqa: B019 - a store lives as long as its process
     def _next_tenant(self, *, skip_locked: bool) -> Select[Any]:
         """The next of the tenants that wait with one priority. Kept: writing it costs more than running."""
         waiting, running = _waiting(), _running()
