@@ -16,10 +16,11 @@ from anyascii import anyascii
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
+from guard.keys import BASE
+
 MIN_CONSONANTS = 3  # consonants of a name that is looked up by its sound
 MIN_SOUND_SIMILARITY = 0.7  # of the sounds with vowels, 1 is equal
 MAX_WORDS = 4  # words of a name that is looked up by its sound
-_HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
 
 _SOUNDS = (
     (re.compile("shch|sch|sh"), "s"),
@@ -161,7 +162,7 @@ def _keys_of(
 def _combine(columns: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     key = np.zeros(len(columns[0]), np.uint64)
     for column in columns:
-        key = key * _HASH_BASE + column
+        key = key * np.uint64(BASE) + column
     return key
 
 
