@@ -93,12 +93,11 @@ class Claiming(Part):
     def _next_tenant(self, *, skip_locked: bool) -> Select[Any]:
         """The next of the tenants that wait with one priority. Kept: writing it costs more than running."""
         waiting, running = _waiting(), _running()
-        most = func.coalesce(tenants.c.max_running, self._limits.max_running)
         return (
             select(tenants)
             .join(waiting, waiting.c.tenant == tenants.c.name)
             .outerjoin(running, running.c.tenant == tenants.c.name)
-            .where(func.coalesce(running.c.jobs, 0) < most)
+            .where(func.coalesce(running.c.jobs, 0) < self._most_running())
             .order_by(_start(), tenants.c.served_at.asc().nulls_first(), tenants.c.created_at)
             .limit(1)
             .with_for_update(key_share=True, skip_locked=skip_locked, of=tenants)
@@ -111,7 +110,7 @@ class Claiming(Part):
             .correlate(tenants)
             .scalar_subquery()
         )
-        return running < func.coalesce(tenants.c.max_running, self._limits.max_running)
+        return running < self._most_running()
 
     def _take(
         self, connection: Connection, tenant: Row[Any], priority: int, worker: str, model: str

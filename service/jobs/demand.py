@@ -33,9 +33,8 @@ class Demanding(Part):
         return Demand(len(mine) + startable, frozenset(mine))
 
     def _startable(self, connection: Connection, model: str, running: list[str]) -> int:
-        limit = func.coalesce(tenants.c.max_running, self._limits.max_running)
         waiting = (
-            select(tenants.c.name, limit.label("most"), func.count().label("waiting"))
+            select(tenants.c.name, self._most_running().label("most"), func.count().label("waiting"))
             .join(tenants, tenants.c.name == jobs.c.tenant)
             .where(jobs.c.status == QUEUED, jobs.c.model == model)
             .group_by(tenants.c.name)

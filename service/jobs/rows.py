@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Update, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Update, func, select, update
 
 from service.jobs import credits
 from service.jobs.model import FAILED, IN_PROGRESS, Job, JobLimits, Lease
 from service.store.database import Database
 from service.store.outbox import announce
-from service.store.tables import jobs
+from service.store.tables import jobs, tenants
 
 
 class Part:
@@ -30,6 +30,10 @@ class Part:
         self._limits = limits
         self._clock = clock
         self._token_bytes = token_bytes
+
+    def _most_running(self) -> ColumnElement[int]:
+        """How many jobs of a tenant may run at once: its own limit, or that of the installation."""
+        return func.coalesce(tenants.c.max_running, self._limits.max_running)
 
 
 def fail_rows(
