@@ -19,7 +19,7 @@ from typing import Any
 from service.errors import IsolationError
 from service.sandbox import ProcessLimits, enter
 
-PRELOAD = ("service.untrusted",)
+PRELOAD = ("service.preload",)
 """What the server process imports before it is asked for the first child."""
 
 Task = Callable[..., bytes]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import sys
@@ -20,7 +19,8 @@ from service.links import link_signer
 from service.logs import start_logging
 from service.production import system_spec
 from service.settings import Settings
-from service.supervisor import STOP_SECONDS, WORKER, Supervisor
+from service.startup import started
+from service.supervisor import STOP_SECONDS, WORKER, Supervisor, entry_of
 from service.telemetry import open_tracer
 from service.webhooks import Sender
 from service.wiring import Services, follow_policy, open_services
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 10
 """Requests in flight may finish for this long after a stop."""
 KEEP_ALIVE_SECONDS = 30
-FLEET = (sys.executable, "-c", "import sys; from service.cluster.fleet import main; sys.exit(main())")
+FLEET = entry_of("service.cluster.fleet")
 """With the engine `ray`: one process that keeps the worker actors."""
 
 
@@ -66,9 +66,7 @@ def serve(
     settings.check_exposure()
     services = open_services(settings)
     app = create_app(build_state(services))
-    # What stands by now stays to the end; to look through it for garbage again and again holds answers up.
-    gc.collect()
-    gc.freeze()
+    started()
     config = uvicorn.Config(
         app,
         host=settings.host,

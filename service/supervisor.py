@@ -18,8 +18,17 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HEALTHY_SECONDS = 60.0
 """A worker that lived this long did not die of its start."""
 STOP_SECONDS = 20.0
-WORKER = (sys.executable, "-c", "import sys; from service.worker import main; sys.exit(main())")
-"""Not `-m service.worker`: the processes of `isolate` import the main module of the one that starts them."""
+
+
+def entry_of(module: str) -> tuple[str, ...]:
+    """The command that runs `main` of a module in a process of its own. Not `-m`: the processes of `isolate`
+    import the main module of the one that starts them."""
+    code = f"from service.startup import starting; starting(); from {module} import main; "
+    code += "raise SystemExit(main())"
+    return (sys.executable, "-c", code)
+
+
+WORKER = entry_of("service.worker")
 EXIT_CONFIGURATION = 2
 """What a worker answers that cannot run as configured: starting it again would not help."""
 

@@ -28,6 +28,7 @@ from service.jobs import CANCELLED_CODE, DISK_FULL_CODE, Lease
 from service.logs import start_logging
 from service.production import Producer, system_spec
 from service.settings import LOG_FORMAT, Settings
+from service.startup import started
 from service.store.media import is_disk_full
 from service.store.patience import AWAY, patiently
 from service.supervisor import EXIT_CONFIGURATION, worker_name
@@ -214,6 +215,7 @@ def main(load: Load = Producer.load) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.drain())
     stop_with_parent(worker.drain)
+    started()
     os.nice(NICENESS)  # loaded by now: a worker that was killed is back as soon as the machine allows
     worker.run()
     return 0

@@ -6,9 +6,11 @@ maps of any number of frames are just one more picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Protocol
 
 import cv2
@@ -26,6 +28,8 @@ WORK_SHORT_SIDE = 256  # samples
 MAX_ASPECT = 4  # wider pictures, which no writer marks, are examined around their centre
 THIN_AFTER = 24  # frames
 OPENING = 3  # frames: what an encoder draws afresh, before it moves the mark along with the picture
+AT_ONCE = 2  # frames: what the two processors of a small machine take; each of them stays on one thread
+SMALL = 3 * 2**22  # values of a frame: larger ones would double a peak of memory that is theirs alone
 _NORMALISING_WINDOW = 13  # samples
 _REGRESSION_WINDOW = 21  # samples
 _RIDGE = 0.05
@@ -96,11 +100,13 @@ def analyse(frame: NDArray[np.uint8]) -> tuple[Plane, Plane]:
 
 
 class Reader(Protocol):
-    """What takes the maps of a medium frame by frame. It is asked about every frame, in order."""
+    """What takes the maps of a medium frame by frame. It is asked about every frame, in order, and may be
+    asked about further ones before it is given those it wanted, in order.
+    """
 
     def wants(self, index: int) -> bool: ...
 
-    def add(self, frame: Maps) -> None: ...
+    def add(self, index: int, frame: Maps) -> None: ...
 
 
 class Summed:
@@ -114,12 +120,15 @@ class Summed:
     def __init__(self) -> None:
         self._total: Maps | None = None
         self._opening: Maps | None = None
+        self._wanted = 0
 
     def wants(self, index: int) -> bool:
-        """Whether frame `index` is to be read."""
-        return index % (1 << self._count // THIN_AFTER) == 0
+        """Whether frame `index` is to be read; every frame is asked for, in order."""
+        wanted = index % (1 << self._wanted // THIN_AFTER) == 0
+        self._wanted += wanted
+        return wanted
 
-    def add(self, frame: Maps) -> None:
+    def add(self, index: int, frame: Maps) -> None:
         """Add the maps of a frame. Raises `DetectionError` when it is not of the size of the first."""
         self._total = frame if self._total is None else self._total + frame
         if self._count == OPENING:
@@ -147,13 +156,25 @@ def accumulate(frames: Iterable[NDArray[np.uint8]]) -> Maps:
 
 
 def feed(frames: Iterable[NDArray[np.uint8]], *readers: Reader) -> None:
-    """Show frames to readers that take what they want; no frame is analysed twice."""
-    for index, frame in enumerate(frames):
-        wanting = [reader for reader in readers if reader.wants(index)]
-        if wanting:
-            maps = maps_of(frame)
-            for reader in wanting:
-                reader.add(maps)
+    """Show frames to readers that take what they want; no frame is analysed twice, small ones two at once.
+
+    Raises what `maps_of` and the readers raise.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        running: deque[Callable[[], None]] = deque()
+        for index, frame in enumerate(frames):
+            wanting = [reader for reader in readers if reader.wants(index)]
+            if wanting:
+                running.append(partial(_deliver, index, pool.submit(maps_of, frame), wanting))
+            while len(running) >= (AT_ONCE if frame.size <= SMALL else 1):
+                running.popleft()()
+        for deliver in running:
+            deliver()
+
+
+def _deliver(index: int, maps: Future[Maps], readers: Iterable[Reader]) -> None:
+    for reader in readers:
+        reader.add(index, maps.result())
 
 
 def maps_of(frame: NDArray[np.uint8]) -> Maps:
@@ -214,7 +235,7 @@ def _normalise(plane: Plane) -> Plane:
     with the texture, so the weight falls with less than the square of the deviation (exponent measured).
     """
     deviation = np.sqrt(_box(plane * plane, _NORMALISING_WINDOW)) + _SENSOR_NOISE
-    weighted: Plane = (np.tanh(plane / (2 * deviation)) / (deviation + 0.5) ** _CALM).astype(np.float32)
+    weighted: Plane = (np.tanh(plane / (2 * deviation)) / cv2.pow(deviation + 0.5, _CALM)).astype(np.float32)
     return weighted
 
 

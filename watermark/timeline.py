@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
+from itertools import islice
 from operator import add
 
 import cv2
@@ -108,40 +110,42 @@ class Blocks:
     def __init__(self, fps: float) -> None:
         self._fps = fps
         self._per_block = max(round(fps * BLOCK_SECONDS), 1)
-        self._blocks: list[Maps] = []
+        self._maps: dict[int, Maps] = {}  # by the first frame of their block
         self._starts = [0]
         self._seen = 0
 
     def wants(self, index: int) -> bool:
         """Whether frame `index` is to be read; every frame is asked for, in order."""
         if index == self._starts[-1] + self._per_block:
-            self._close(index)
+            self._begin(index)
         self._seen = index + 1
         return (index - self._starts[-1]) % max(self._per_block // _READ_PER_BLOCK, 1) == 0
 
-    def add(self, frame: Maps) -> None:
+    def add(self, index: int, frame: Maps) -> None:
         """Add the maps of a frame. Raises `DetectionError` when it is not of the size of the first."""
-        if len(self._blocks) < len(self._starts):
-            if self._blocks:
-                self._blocks[0].require_size_of(frame)
-            self._blocks.append(frame)
-        else:
-            self._blocks[-1] += frame
+        for first in islice(self._maps.values(), 1):
+            first.require_size_of(frame)
+        self._join(self._starts[bisect_right(self._starts, index) - 1], frame)
 
     def timeline(self) -> Timeline:
         """All blocks. Raises `DetectionError` when there were no frames."""
-        if not self._blocks:
+        if not self._maps:
             raise DetectionError("there are no frames to examine")
-        left = np.ones((len(self._blocks), CELLS, CELLS), np.bool_)
-        return Timeline(self._blocks, [*self._starts, self._seen], self._fps, left)
+        left = np.ones((len(self._maps), CELLS, CELLS), np.bool_)
+        return Timeline(list(self._maps.values()), [*self._starts, self._seen], self._fps, left)
 
-    def _close(self, end: int) -> None:
-        self._starts.append(end)
-        if len(self._blocks) == MAX_BLOCKS:
-            pairs = zip(self._blocks[::2], self._blocks[1::2], strict=True)
-            self._blocks = [first + second for first, second in pairs]
-            self._starts = self._starts[::2]
+    def _begin(self, start: int) -> None:
+        self._starts.append(start)
+        if len(self._starts) > MAX_BLOCKS:
+            self._starts, before = self._starts[::2], self._maps
             self._per_block *= 2
+            self._maps = {}
+            for index, maps in before.items():
+                self._join(self._starts[bisect_right(self._starts, index) - 1], maps)
+
+    def _join(self, start: int, maps: Maps) -> None:
+        there = self._maps.get(start)
+        self._maps[start] = maps if there is None else there + maps
 
 
 def read_timeline(frames: Iterable[NDArray[np.uint8]], fps: float) -> Timeline:

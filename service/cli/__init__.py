@@ -17,6 +17,9 @@ def main() -> None:
     # the work itself.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from service.startup import starting
+
+    starting()
     from service.cli.app import run
 
     sys.exit(run(sys.argv[1:]))
