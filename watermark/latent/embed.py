@@ -15,7 +15,14 @@ from watermark.errors import EmbeddingError
 from watermark.latent.response import Decode, Response
 
 RIDGE = 0.02  # of the mean gain; measured: more quiets the weak chroma directions that the mark needs
-LUMA_SHARE, CHROMA_SHARE = 0.4, 1.15  # of the late embedder's pattern: luma costs texture in most decoders
+FORWARD_SHARES = (
+    0.4,
+    1.15,
+)  # luma and Cb of the late embedder's pattern: luma costs texture in most decoders
+CORRECTED_SHARES = (
+    1.0,
+    1.3,
+)  # through the decoder luma can be had without it, and outlives codecs (measured)
 RATE = 0.02  # deviations of latents: Adam's step at the start, falling to nothing as half a cosine
 _BETAS = (0.8, 0.95)  # a dozen steps have no time for longer memories
 _LARGEST_GAIN = 1.25  # of the pattern: smooth pictures could bear more by PSNR than by eye
@@ -73,7 +80,8 @@ class LatentEmbedder:
         `EmbeddingError` for latents of another decoder, and when no change meets the PSNR.
         """
         self._check(latents)
-        work = _Work.start(latents.float(), mark, decode, psnr)
+        shares = CORRECTED_SHARES if corrections else FORWARD_SHARES
+        work = _Work.start(latents.float(), mark, decode, psnr, shares)
         height, width = latents.shape[-2:]
         inverse = self.response.inverse(height, width, RIDGE)
         delta = _spread(inverse(work.mean_target()), latents.ndim)
@@ -105,11 +113,11 @@ class _Work:
 
     @staticmethod
     @torch.no_grad()
-    def start(latents: Tensor, mark: Mark, decode: Decode, psnr: float) -> _Work:
+    def start(latents: Tensor, mark: Mark, decode: Decode, psnr: float, shares: tuple[float, float]) -> _Work:
         plain = decode(latents).float().clamp(-1, 1)
         frames = plain[0].transpose(0, 1) if plain.ndim == 5 else plain
         stronger = replace(mark, strength=replace(mark.strength, psnr_floor=psnr))
-        change = _weighed(stronger.apply_to_decoded(frames, clip=len(frames) > 1) - frames)
+        change = _weighed(stronger.apply_to_decoded(frames, clip=len(frames) > 1) - frames, *shares)
         target = change.transpose(0, 1)[None] if plain.ndim == 5 else change
         return _Work(latents, plain, target, decode, psnr)
 
@@ -133,8 +141,8 @@ class _Work:
             room = min(10 ** ((found - self.psnr - _AIM) / 20), _LARGEST_GAIN / max(gain, 1e-3))
             if found >= self.psnr:
                 best = LatentMark(marked, found, gain, _cosine(change, self.target), decodes, gradients)
-            if best is not None and room < _NEAR:
-                break
+                if room < _NEAR:
+                    break
             delta = delta * room
         if best is None:
             raise EmbeddingError(f"the decode changes by {found:.2f} dB, {self.psnr:g} were asked for")
@@ -157,11 +165,11 @@ def _corrected(work: _Work, delta: Tensor, steps: int, rate: float) -> Tensor:
     return moving.detach()
 
 
-def _weighed(change: Tensor) -> Tensor:
-    """The pattern, [F, 3, H, W], with its channels in the proportion that suits latents (BT.601)."""
+def _weighed(change: Tensor, luma_share: float, blue_share: float) -> Tensor:
+    """The pattern, [F, 3, H, W], with these shares of its channels (BT.601)."""
     luma = 0.299 * change[:, :1] + 0.587 * change[:, 1:2] + 0.114 * change[:, 2:]
-    blue = (change[:, 2:] - luma) * (CHROMA_SHARE / 1.772)
-    luma = luma * LUMA_SHARE
+    blue = (change[:, 2:] - luma) * (blue_share / 1.772)
+    luma = luma * luma_share
     return torch.cat([luma, luma - 0.344136 * blue, luma + 1.772 * blue], dim=1)
 
 
