@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 
 from generator.errors import RequestError
+from generator.load import System
 from generator.request import Request
 from generator.systems import SystemSpec
 
@@ -62,17 +63,17 @@ class Pace:
         return self.seconds_per_unit * _units(request)
 
 
-def needs(pipeline: Any, spec: SystemSpec, request: Request) -> Needs:
-    """Estimate of the memory that `request`, completed, takes on `pipeline`."""
+def needs(system: System, request: Request) -> Needs:
+    """Estimate of the memory that `request`, completed, takes on the device of `system`."""
     width, height, frames = request.width or 0, request.height or 0, request.frames or 1
-    modules = [m for m in pipeline.components.values() if isinstance(m, torch.nn.Module)]
-    weights = sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
+    modules = [m for m in system.pipeline.components.values() if isinstance(m, torch.nn.Module)]
+    weights = [sum(p.numel() * p.element_size() for p in module.parameters()) for module in modules]
     tokens = width * height * (1 + (frames - 1) // _TEMPORAL) // _SPATIAL**2
     channels = max((_width_of(module) for module in modules), default=0)
     decoder_channels = max((_base_of(module) for module in modules), default=0)
     at_once = min(frames, 4 * _TEMPORAL)  # decoders of clips work through time in blocks
     return Needs(
-        weights,
+        max(weights, default=0) if system.offload else sum(weights),
         tokens * channels * _TOKEN_BYTES,
         width * height * (at_once * decoder_channels * _DECODED_BYTES // 4 + 12 * frames),
     )
@@ -88,12 +89,13 @@ def require_fit(found: Needs, free: int | None, spec: SystemSpec, request: Reque
         )
 
 
-def device_memory(pipeline: Any) -> int | None:
-    """Bytes of the device that the pipeline is on; None on a CPU, which swaps and does not refuse."""
-    device = torch.device(pipeline.device)
-    if device.type != "cuda":
+def device_memory(system: System) -> int | None:
+    """Bytes of the system's device that are free, or held by this process, whose weights are there; None on a
+    CPU, which swaps and does not refuse."""
+    if system.device.type != "cuda":
         return None
-    return int(torch.cuda.get_device_properties(device).total_memory)
+    free, _ = torch.cuda.mem_get_info(system.device)
+    return int(free + torch.cuda.memory_reserved(system.device))
 
 
 def _units(request: Request) -> float:

@@ -42,7 +42,8 @@ _BLOB_NAME: Final = re.compile(r"[0-9a-f]{64}")
 class System:
     """A loaded pipeline with its row. `digest` names the weights: `sha256:` and 64 hex digits.
 
-    A diffusers pipeline holds the state of the call in itself, so `lock` lets one run in at a time.
+    A diffusers pipeline holds the state of the call in itself, so `lock` lets one run in at a time. With
+    `offload` a model is on the `device` for as long as it computes, and else in the memory of the host.
     """
 
     spec: SystemSpec
@@ -50,6 +51,8 @@ class System:
     digest: str
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     adapters: tuple[LoadedAdapter, ...] = ()
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    offload: bool = False
 
     def __post_init__(self) -> None:
         refuse_leaks(self.pipeline, self.spec)
@@ -88,24 +91,26 @@ def load_system(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
+    offload: bool = False,
     download: bool = False,
 ) -> System:
     """The system of this name, or the pipeline that `save_pretrained` wrote into this folder.
 
-    Nothing is fetched unless `download` is True. Weights are read from safetensors only, and no code from a
-    model repository is run. Raises `LoadError` when name, folder or files are wrong, `LeakError` when the
-    pipeline could let an unmarked picture out.
+    With `offload` each of its models is on `device` only while it computes: systems larger than the device, at
+    the cost of time. Nothing is fetched unless `download` is True. Weights are read from safetensors only, no
+    code from a model repository is run. Raises `LoadError` when name, folder or files are wrong, `LeakError` when
+    the pipeline could let an unmarked picture out.
     """
     spec, folder = _locate(name_or_folder, download=download)
     try:
         pipeline = _diffusers().from_pretrained(
             folder, dtype=dtype, local_files_only=True, use_safetensors=True
         )
-        pipeline.to(device)
+        pipeline.enable_model_cpu_offload(device=device) if offload else pipeline.to(device)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
         raise LoadError(f"{folder}: the pipeline does not load: {error}") from error
     pipeline.set_progress_bar_config(disable=True)
-    return System(spec, pipeline, weights_digest(folder))
+    return System(spec, pipeline, weights_digest(folder), device=torch.device(device), offload=offload)
 
 
 def compile_system(system: System) -> None:

@@ -73,10 +73,10 @@ class SafeGenerator(Issuer):
     def admit(self, request: Request) -> Allowed:
         """The guard's answer, and whether the result fits on the device: before anything is computed."""
         read = self.read or reader(self.limits)
-        spec, pipeline = self.system.spec, self.system.pipeline
+        spec = self.system.spec
         allowed = admit(request, spec, self.guard, read=read, randbelow=self.randbelow, hear=self.hear)
-        found = needs(pipeline, spec, allowed.request)
-        require_fit(found, device_memory(pipeline), spec, allowed.request)
+        found = needs(self.system, allowed.request)
+        require_fit(found, device_memory(self.system), spec, allowed.request)
         return allowed
 
     def _make(

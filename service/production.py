@@ -93,7 +93,9 @@ def _local(settings: Settings, given: dict[str, Any]) -> SafeGenerator:
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    system = load_system(settings.model, device=settings.device, dtype=_dtype(settings))
+    system = load_system(
+        settings.model, device=settings.device, dtype=_dtype(settings), offload=settings.offload
+    )
     for path, weight in _adapters(settings):
         try:
             system = system.load_adapter(path, given["guard"], weight=weight)

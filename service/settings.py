@@ -59,6 +59,8 @@ class Settings:
     model: str = "assay-tiny"
     """Name of the embedded system, or the folder of a diffusers pipeline."""
     device: str = "cpu"
+    offload: bool = False
+    """Whether what does not compute waits in the host's memory: for models larger than the device."""
     hosted_key: str = field(default="", repr=False)
     """Key for the provider, where `model` names a hosted system."""
     hosted_secret: str = field(default="", repr=False)

@@ -64,6 +64,14 @@ rules:
 """
 
 
+class InPlaceDetector(Detector):
+    """Looks where the mark of an untouched result is, and nowhere else."""
+
+    @staticmethod
+    def _searched(maps: Any, ring: KeyRing) -> list[Any]:
+        return []
+
+
 @dataclass
 class Desk:
     """A registry desk that notes what it is given and can be told to fail."""

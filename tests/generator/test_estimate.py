@@ -17,13 +17,19 @@ def test_weights_are_counted_as_they_are_loaded(wan_system: System) -> None:
     pipeline = wan_system.pipeline
     parts = (pipeline.transformer, pipeline.vae, pipeline.text_encoder)
     counted = sum(p.numel() * p.element_size() for part in parts for p in part.parameters())
-    assert needs(pipeline, wan_system.spec, SMALL).weights == counted
+    assert needs(wan_system, SMALL).weights == counted
+
+
+def test_weights_that_wait_in_the_host_do_not_count(wan_system: System) -> None:
+    whole, one = (needs(replace(wan_system, offload=offload), SMALL) for offload in (False, True))
+    assert whole.weights > one.weights > 0
+    assert whole.denoiser == one.denoiser
 
 
 @pytest.mark.parametrize("change", [{"width": 512}, {"height": 512}, {"frames": 9}])
 def test_more_pixels_and_frames_need_more(change: dict[str, Any], wan_system: System) -> None:
-    before = needs(wan_system.pipeline, wan_system.spec, SMALL)
-    after = needs(wan_system.pipeline, wan_system.spec, replace(SMALL, **change))
+    before = needs(wan_system, SMALL)
+    after = needs(wan_system, replace(SMALL, **change))
     assert after.denoiser > before.denoiser > 0
     assert after.decoder > before.decoder > 0
     assert after.weights == before.weights
@@ -32,7 +38,7 @@ def test_more_pixels_and_frames_need_more(change: dict[str, Any], wan_system: Sy
 
 def test_an_image_system_is_estimated_too(image_system: System) -> None:
     picture = Request(prompt="a boat", width=512, height=512, steps=1)
-    found = needs(image_system.pipeline, image_system.spec, picture)
+    found = needs(image_system, picture)
     assert min(found.weights, found.denoiser, found.decoder) > 0
 
 
@@ -42,7 +48,7 @@ def test_what_cannot_fit_is_refused_with_what_it_needs(wan_system: System) -> No
         require_fit(large, 2 * 2**30, wan_system.spec, SMALL)
     require_fit(large, 8 * 2**30, wan_system.spec, SMALL)
     require_fit(large, None, wan_system.spec, SMALL)
-    assert device_memory(wan_system.pipeline) is None
+    assert device_memory(wan_system) is None
 
 
 def test_time_goes_by_steps_and_pixels() -> None:

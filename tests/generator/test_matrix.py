@@ -24,7 +24,7 @@ from generator.references import ReferenceFrames
 from generator.sample import MarkedFrames, call_arguments, run_passes, sample, to_bytes
 from generator.stages import never_cancelled, no_progress
 from generator.systems import Seam, system_named
-from tests.generator.conftest import MEDIA_ID, system_of
+from tests.generator.conftest import MEDIA_ID, InPlaceDetector, system_of
 from tests.generator.tiny_systems import BUILDERS
 from watermark import AudioDetector, Detector, KeyRing, Mark
 
@@ -64,14 +64,6 @@ SMALLER = {
 }
 """Options of the call by which a system works in shorter pieces."""
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning", "ignore:__array:DeprecationWarning")
-
-
-class InPlaceDetector(Detector):
-    """Looks where the mark of an untouched result is, and nowhere else."""
-
-    @staticmethod
-    def _searched(maps: Any, ring: KeyRing) -> list[Any]:
-        return []
 
 
 @pytest.fixture(params=BUILDERS, scope="module")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from generator import SafeGenerator, System
+from generator import SafeGenerator, System, load_system
 from generator.admit import Allowed
 from generator.errors import Cancelled, LeakError, QualityError, RequestError, SampleError
 from generator.request import Request
 from generator.sample import MarkedFrames, call_arguments, sample, to_bytes
 from generator.seams import marked_assembly
 from generator.stages import never_cancelled, no_progress
-from tests.generator.conftest import MEDIA_ID
+from tests.generator import tiny_systems
+from tests.generator.conftest import MEDIA_ID, InPlaceDetector
 from watermark import AudioDetector, Detector, EmbeddingError, KeyRing, Mark
 
 CLIP = Request(prompt="a boat", width=256, height=256, frames=9, steps=2, seed=3)
@@ -59,6 +61,28 @@ def test_the_mark_is_in_the_output_and_not_without_us(
     assert not detector.detect(frames).found
     assert frames.shape == marked.pixels.shape
     vae.disable_tiling()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "little-sd"
+    tiny_systems.build("sd1.5").save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("offload", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_mark_is_in_whatever_the_precision_and_wherever_the_weights_wait(
+    saved: Path,
+    dtype: torch.dtype,
+    offload: bool,
+    safe_image: SafeGenerator,
+    mark: Mark,
+    detector: Detector,
+) -> None:
+    system = load_system(saved, dtype=dtype, offload=offload)
+    marked = _sample(replace(safe_image, system=system), PICTURE, mark)
+    assert InPlaceDetector(detector.rings).detect(marked.pixels).media_id == MEDIA_ID
 
 
 def test_a_seed_gives_the_same_pictures_again_and_another_does_not(
