@@ -96,10 +96,12 @@ def load_system(
 ) -> System:
     """The system of this name, or the pipeline that `save_pretrained` wrote into this folder.
 
-    With `offload` each of its models is on `device` only while it computes: systems larger than the device, at
-    the cost of time. Nothing is fetched unless `download` is True. Weights are read from safetensors only, no
-    code from a model repository is run. Raises `LoadError` when name, folder or files are wrong, `LeakError` when
-    the pipeline could let an unmarked picture out.
+    With `offload` each of its models is on `device` only while it computes: systems larger than the device,
+    at the cost of time. Nothing is fetched unless `download` is True. Weights are read from safetensors
+    only, no code from a model repository is run.
+
+    Raises `LoadError` when name, folder or files are wrong, `LeakError` when the pipeline could let an
+    unmarked picture out.
     """
     spec, folder = _locate(name_or_folder, download=download)
     try:
