@@ -3,8 +3,8 @@
 import io
 import os
 import socket
-import time
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
