@@ -41,7 +41,8 @@ def worker_name() -> str:
 class Supervisor:
     """Starts `count` workers, replaces those that die, and ends them with itself.
 
-    `on_death` is told the name of each worker that ended, so that its lease can be released.
+    `on_death` is given the name of each worker that ended, and whether it had been told to, so that its lease
+    can be released.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Supervisor:
         count: int,
         *,
         environ: Mapping[str, str],
-        on_death: Callable[[str], object],
+        on_death: Callable[[str, bool], object],
         clock: Callable[[], float],
         command: tuple[str, ...] = WORKER,
         stop_seconds: float = STOP_SECONDS,
@@ -80,6 +81,8 @@ class Supervisor:
             thread.join(self._stop_seconds)
         for process in list(self._processes.values()):
             process.kill()
+        for thread in self._threads:
+            thread.join(self._stop_seconds)
 
     @property
     def pids(self) -> list[int]:
@@ -113,6 +116,6 @@ class Supervisor:
 
     def _report(self, name: str) -> None:
         try:
-            self._on_death(name)
+            self._on_death(name, self._stopping.is_set())
         except Exception:
             log.warning("the lease of worker %s could not be released and will run out", name, exc_info=True)

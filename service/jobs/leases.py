@@ -126,14 +126,15 @@ class Leasing(Part):
             notify(connection)
         return True
 
-    def release_worker(self, worker: str) -> int:
+    def release_worker(self, worker: str, told: bool = False) -> int:
         """End the leases of a worker known to be dead, so that nobody waits for them to run out; of a fleet
-        those of all its workers, `NAME/1` and so on."""
+        those of all its workers, `NAME/1` and so on. One that was `told` to end has cost its job no attempt,
+        even where it took too long and was killed.
+        """
         names = or_(jobs.c.worker == worker, jobs.c.worker.startswith(f"{worker}/", autoescape=True))
         with self._database.writing() as connection:
-            done = connection.execute(
-                update(jobs).where(names, jobs.c.status == IN_PROGRESS).values(lease_until=self._clock())
-            )
+            ended = {**_AGAIN, "attempts": jobs.c.attempts - 1} if told else {"lease_until": self._clock()}
+            done = connection.execute(update(jobs).where(names, jobs.c.status == IN_PROGRESS).values(**ended))
             notify(connection)
         return done.rowcount
 

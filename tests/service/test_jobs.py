@@ -122,6 +122,13 @@ def test_the_lease_of_a_dead_worker_ends_at_once(jobs: JobStore) -> None:
     assert claim(jobs, "w2").fence == 2
 
 
+def test_a_worker_that_was_told_to_end_costs_no_attempt(jobs: JobStore) -> None:
+    jobs.submit(new_job())
+    claim(jobs, "slow")
+    assert jobs.release_worker("slow", told=True) == 1
+    assert claim(jobs, "w2").job.attempts == 1
+
+
 def test_order_is_priority_then_fair_share_then_age(jobs: JobStore, clock: Clock) -> None:
     for name, tenant, priority in (
         ("big0", "big", 0), ("big1", "big", 0), ("big2", "big", 0), ("small0", "small", 0), ("vip0", "vip", 5)

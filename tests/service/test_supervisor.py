@@ -16,26 +16,42 @@ def until(condition: object, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def supervisor(code: str, deaths: list[str], count: int = 1) -> Supervisor:
+def supervisor(code: str, deaths: list[bool], stop_seconds: float = 20) -> Supervisor:
+    """Notes for each worker that ended whether it had been told to."""
     return Supervisor(
-        count, environ={}, on_death=deaths.append, clock=time.monotonic, command=(sys.executable, "-c", code)
+        1,
+        environ={},
+        on_death=lambda name, told: deaths.append(told),
+        clock=time.monotonic,
+        command=(sys.executable, "-c", code),
+        stop_seconds=stop_seconds,
     )
 
 
 def test_a_dead_worker_is_reported_and_replaced() -> None:
-    deaths: list[str] = []
+    deaths: list[bool] = []
     with supervisor("import time; time.sleep(1000)", deaths) as keeper:
         until(lambda: keeper.pids)
         (first,) = keeper.pids
         os.kill(first, 9)
         until(lambda: keeper.pids and keeper.pids != [first])
-        assert len(deaths) == 1
-    assert len(deaths) == 2
+        assert deaths == [False]
+    assert deaths == [False, True]
+    assert keeper.pids == []
+
+
+def test_a_worker_that_does_not_end_when_told_is_ended_and_reported() -> None:
+    deaths: list[bool] = []
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"
+    with supervisor(code, deaths, stop_seconds=0.5) as keeper:
+        until(lambda: keeper.pids)
+        time.sleep(1.0)  # until it ignores the signal
+    assert deaths == [True]
     assert keeper.pids == []
 
 
 def test_a_worker_that_cannot_run_as_configured_is_not_started_again() -> None:
-    deaths: list[str] = []
+    deaths: list[bool] = []
     with supervisor(f"raise SystemExit({EXIT_CONFIGURATION})", deaths):
         until(lambda: deaths)
         time.sleep(1.2)  # longer than the first pause
@@ -56,7 +72,7 @@ def test_a_worker_learns_that_its_parent_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_report_that_fails_stops_nobody() -> None:
-    def fail(name: str) -> None:
+    def fail(name: str, told: bool) -> None:
         raise RuntimeError(name)
 
     keeper = Supervisor(
