@@ -7,10 +7,10 @@ maps of any number of frames are just one more picture.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import cv2
@@ -161,15 +161,15 @@ def feed(frames: Iterable[NDArray[np.uint8]], *readers: Reader) -> None:
     Raises what `maps_of` and the readers raise.
     """
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        running: deque[Callable[[], None]] = deque()
+        running: deque[tuple[int, Future[Maps], list[Reader]]] = deque()
         for index, frame in enumerate(frames):
             wanting = [reader for reader in readers if reader.wants(index)]
             if wanting:
-                running.append(partial(_deliver, index, pool.submit(maps_of, frame), wanting))
+                running.append((index, pool.submit(maps_of, frame), wanting))
             while len(running) >= (AT_ONCE if frame.size <= SMALL else 1):
-                running.popleft()()
-        for deliver in running:
-            deliver()
+                _deliver(*running.popleft())
+        for analysed in running:
+            _deliver(*analysed)
 
 
 def _deliver(index: int, maps: Future[Maps], readers: Iterable[Reader]) -> None:

@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
-from itertools import islice
 from operator import add
 
 import cv2
@@ -123,9 +122,9 @@ class Blocks:
 
     def add(self, index: int, frame: Maps) -> None:
         """Add the maps of a frame. Raises `DetectionError` when it is not of the size of the first."""
-        for first in islice(self._maps.values(), 1):
-            first.require_size_of(frame)
-        self._join(self._starts[bisect_right(self._starts, index) - 1], frame)
+        if self._maps:
+            next(iter(self._maps.values())).require_size_of(frame)
+        self._join(index, frame)
 
     def timeline(self) -> Timeline:
         """All blocks. Raises `DetectionError` when there were no frames."""
@@ -141,9 +140,11 @@ class Blocks:
             self._per_block *= 2
             self._maps = {}
             for index, maps in before.items():
-                self._join(self._starts[bisect_right(self._starts, index) - 1], maps)
+                self._join(index, maps)
 
-    def _join(self, start: int, maps: Maps) -> None:
+    def _join(self, index: int, maps: Maps) -> None:
+        """Add maps to those of the block that frame `index` lies in."""
+        start = self._starts[bisect_right(self._starts, index) - 1]
         there = self._maps.get(start)
         self._maps[start] = maps if there is None else there + maps
 

@@ -94,7 +94,7 @@ class Leasing(Part):
     def give_back(self, lease: Lease) -> None:
         """Queue the job again without counting the attempt: the worker was told to stop."""
         with self._database.writing() as connection:
-            connection.execute(change_held(lease).values(**_AGAIN, attempts=jobs.c.attempts - 1))
+            connection.execute(change_held(lease).values(**_UNCOUNTED))
             notify(connection)
 
     def put_back(self, lease: Lease) -> bool:
@@ -116,8 +116,7 @@ class Leasing(Part):
         if job.quality_retries >= self._limits.quality_retries or not job.request.get("seed_drawn"):
             return False
         again = {
-            **_AGAIN,
-            "attempts": jobs.c.attempts - 1,
+            **_UNCOUNTED,
             "quality_retries": jobs.c.quality_retries + 1,
             "request": {**job.request, "seed": secrets.randbits(63)},
         }
@@ -133,7 +132,7 @@ class Leasing(Part):
         """
         names = or_(jobs.c.worker == worker, jobs.c.worker.startswith(f"{worker}/", autoescape=True))
         with self._database.writing() as connection:
-            ended = {**_AGAIN, "attempts": jobs.c.attempts - 1} if told else {"lease_until": self._clock()}
+            ended = _UNCOUNTED if told else {"lease_until": self._clock()}
             done = connection.execute(update(jobs).where(names, jobs.c.status == IN_PROGRESS).values(**ended))
             notify(connection)
         return done.rowcount
@@ -165,6 +164,7 @@ class Leasing(Part):
 
 
 _AGAIN: dict[str, Any] = {"status": QUEUED, "worker": None, "lease_until": None, "progress": 0}
+_UNCOUNTED: dict[str, Any] = {**_AGAIN, "attempts": jobs.c.attempts - 1}
 
 
 def _check(lease: Lease, row: Any) -> None:

@@ -160,6 +160,14 @@ def system_of(name: str) -> System:
     return System(system_named(name), tiny_systems.build(name), "sha256:" + "0" * 64)
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small pipeline as `save_pretrained` writes it."""
+    folder = tmp_path_factory.mktemp("saved") / "little-sd"
+    tiny_systems.build("sd1.5").save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def desk() -> Desk:
     return Desk()

@@ -16,13 +16,6 @@ from tests.generator.tiny_systems import image
 SD = system_named("sd1.5")
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("saved") / "little-sd"
-    image.stable_diffusion().save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
 def pipeline() -> Any:
     return image.stable_diffusion()

@@ -18,7 +18,6 @@ from generator.request import Request
 from generator.sample import MarkedFrames, call_arguments, sample, to_bytes
 from generator.seams import marked_assembly
 from generator.stages import never_cancelled, no_progress
-from tests.generator import tiny_systems
 from tests.generator.conftest import MEDIA_ID, InPlaceDetector
 from watermark import AudioDetector, Detector, EmbeddingError, KeyRing, Mark
 
@@ -61,13 +60,6 @@ def test_the_mark_is_in_the_output_and_not_without_us(
     assert not detector.detect(frames).found
     assert frames.shape == marked.pixels.shape
     vae.disable_tiling()
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("saved") / "little-sd"
-    tiny_systems.build("sd1.5").save_pretrained(folder)
-    return folder
 
 
 @pytest.mark.parametrize("offload", [False, True])

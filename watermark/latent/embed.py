@@ -15,14 +15,8 @@ from watermark.errors import EmbeddingError
 from watermark.latent.response import Decode, Response
 
 RIDGE = 0.02  # of the mean gain; measured: more quiets the weak chroma directions that the mark needs
-FORWARD_SHARES = (
-    0.4,
-    1.15,
-)  # luma and Cb of the late embedder's pattern: luma costs texture in most decoders
-CORRECTED_SHARES = (
-    1.0,
-    1.3,
-)  # through the decoder luma can be had without it, and outlives codecs (measured)
+FORWARD_SHARES = (0.4, 1.15)  # luma and Cb of the late embedder's pattern: most decoders pay luma in texture
+CORRECTED_SHARES = (1.0, 1.3)  # corrections spare the texture, and luma outlives codecs (measured)
 RATE = 0.02  # deviations of latents: Adam's step at the start, falling to nothing as half a cosine
 _BETAS = (0.8, 0.95)  # a dozen steps have no time for longer memories
 _LARGEST_GAIN = 1.25  # of the pattern: smooth pictures could bear more by PSNR than by eye
