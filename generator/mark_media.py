@@ -125,7 +125,7 @@ class MediaMarker(Issuer):
 
     def _refuse_own_mark(self, media: Media) -> None:
         stride = max(1, media.frame_count // _OWN_MARK_FRAMES)
-        _refuse(media.path, self.detector.detect(media.frames(stride)))
+        _refuse(media.path, self.detector.detect(media.frames(stride, exact=False)))
 
     def _marked(
         self,

@@ -198,7 +198,7 @@ class Sampler:
 def fingerprint_media(media: Media) -> Fingerprint:
     """The fingerprint of a picture or clip that is about to be released. Raises `FingerprintError` without a
     frame."""
-    return fingerprint_frames(media.frames(), fps=media.fps)
+    return fingerprint_frames(media.frames(exact=False), fps=media.fps)
 
 
 def fingerprint_frames(frames: Iterable[Frame], *, fps: float) -> Fingerprint:

@@ -6,7 +6,7 @@ Meant for a process with limited memory, time and no network: the parsers below 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -38,8 +38,11 @@ from watermark import (
     read_sound,
 )
 
-Locate = Callable[[Timeline], tuple[Located, ...]]
-"""What is asked of `watermark.locate_in`, its detector given."""
+
+class Locate(Protocol):
+    """What is asked of `watermark.locate_in`, its detector given."""
+
+    def __call__(self, timeline: Timeline, *, whole: Detection | None) -> tuple[Located, ...]: ...
 
 
 class MarkDetector(Protocol):
@@ -74,7 +77,7 @@ def inspect_media(
     try:
         media = open_media(path, limits)
         sampler = Sampler(fps=media.fps, lines=VIEW_LINES, limit=MAX_VIEWS)
-        seen = sampler.watch(media.frames())
+        seen = sampler.watch(media.frames(exact=False))
         detection, parts = _look(seen, media.fps, detector, locate, thorough=thorough)
     except MediaError as error:
         if sound is None and not _carries_credentials(c2pa):
@@ -129,7 +132,7 @@ def _look(
     maps, timeline = read_both(frames, fps)
     detection = detector.detect_in(maps)
     asked = thorough or detection.band is not Band.NONE
-    return detection, locate(timeline) if asked else None
+    return detection, locate(timeline, whole=detection) if asked else None
 
 
 def _listen(path: Path, mime: str, listener: AudioDetector, limits: MediaLimits) -> AudioDetection | None:

@@ -97,7 +97,7 @@ def detect(path: Path, context: InspectionContext) -> bytes:
     try:
         if mime.startswith("audio/"):
             return encode(Marks(None, _heard(path, context)))
-        picture = Detector(context.rings).detect(open_media(path, context.limits).frames())
+        picture = Detector(context.rings).detect(open_media(path, context.limits).frames(exact=False))
         return encode(Marks(picture, None if mime.startswith("image/") else _heard_beside(path, context)))
     except (MediaError, DetectionError) as error:
         raise RefusedError("unreadable_media", str(error)) from error
@@ -109,7 +109,7 @@ def located(path: Path, context: InspectionContext) -> bytes:
         return encode(Parts(()))
     try:
         media = open_media(path, context.limits)
-        return encode(Parts(locate(media.frames(), context.rings, fps=media.fps)))
+        return encode(Parts(locate(media.frames(exact=False), context.rings, fps=media.fps)))
     except (MediaError, DetectionError) as error:
         raise RefusedError("unreadable_media", str(error)) from error
 

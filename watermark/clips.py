@@ -21,6 +21,8 @@ from watermark.limits import MediaLimits
 # Without these two flags swscale rounds down, and every pass darkens the picture by half a grey level or
 # more.
 SWSCALE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_ROUGH = Interpolation.BILINEAR
+_ROUGHLY_READ = frozenset({"yuv420p", "yuvj420p"})  # others lose more of a mark, or save no time
 _AHEAD = 3  # frames decoded before they are asked for
 _HD_LINES = 720  # untagged video is taken for BT.709 from here, for BT.601 below, as players do
 _KNOWN_MATRICES = {
@@ -61,13 +63,15 @@ def probe(path: Path) -> ClipFacts:
     return ClipFacts(width, height, fps, frames, seconds or (frames / fps if fps else 0.0))
 
 
-def read(path: Path, limits: MediaLimits, stride: int = 1) -> Iterator[NDArray[np.uint8]]:
-    """Every `stride`-th frame, uint8 [H, W, 3], upright, full range.
+def read(
+    path: Path, limits: MediaLimits, stride: int = 1, *, exact: bool = True
+) -> Iterator[NDArray[np.uint8]]:
+    """Every `stride`-th frame, uint8 [H, W, 3], upright, full range; see `Media.frames` for `exact`.
 
     Decoded in a thread of its own, a few frames ahead of whoever looks at them: decoding and conversion take
     as long as detection, and neither holds the interpreter.
     """
-    frames = _decoded(path, limits, stride)
+    frames = _decoded(path, limits, stride, exact=exact)
     with ThreadPoolExecutor(1) as thread:
         coming = deque(thread.submit(next, frames, None) for _ in range(_AHEAD))
         while (frame := coming.popleft().result()) is not None:
@@ -75,7 +79,7 @@ def read(path: Path, limits: MediaLimits, stride: int = 1) -> Iterator[NDArray[n
             yield frame
 
 
-def _decoded(path: Path, limits: MediaLimits, stride: int) -> Iterator[NDArray[np.uint8]]:
+def _decoded(path: Path, limits: MediaLimits, stride: int, *, exact: bool) -> Iterator[NDArray[np.uint8]]:
     reformatter = VideoReformatter()  # one for all frames: to set it up takes half as long as to convert one
     try:
         with av.open(str(path)) as container:
@@ -89,12 +93,12 @@ def _decoded(path: Path, limits: MediaLimits, stride: int) -> Iterator[NDArray[n
                         f"{path.name}: a frame has more pixels than the limit of {limits.max_pixels}"
                     )
                 if index % stride == 0:
-                    yield _to_rgb(frame, reformatter)
+                    yield _to_rgb(frame, reformatter, exact=exact)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise MediaError(f"{path.name}: the clip breaks off or cannot be decoded ({error})") from error
 
 
-def _to_rgb(frame: av.VideoFrame, reformatter: VideoReformatter) -> NDArray[np.uint8]:
+def _to_rgb(frame: av.VideoFrame, reformatter: VideoReformatter, *, exact: bool) -> NDArray[np.uint8]:
     """uint8 [H, W, 3] of a decoded frame, by its own matrix and range, turned as its display matrix says."""
     untagged = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
     matrix = frame.colorspace if int(frame.colorspace) in _KNOWN_MATRICES else untagged
@@ -107,7 +111,7 @@ def _to_rgb(frame: av.VideoFrame, reformatter: VideoReformatter) -> NDArray[np.u
         src_colorspace=matrix,
         src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
-        interpolation=SWSCALE,
+        interpolation=SWSCALE if exact or frame.format.name not in _ROUGHLY_READ else _ROUGH,
     )
     pixels = np.asarray(converted.to_ndarray(), np.uint8)
     return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90)) if frame.rotation else pixels

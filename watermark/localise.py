@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -20,7 +21,7 @@ from watermark.coding import encode
 from watermark.detect import Detection, Detector
 from watermark.errors import DetectionError
 from watermark.evidence import CELLS, Cells, Evidence, Range, best_range, best_rectangle, find_hole
-from watermark.frontend import Maps
+from watermark.frontend import AT_ONCE, Maps
 from watermark.geometry import Geometry
 from watermark.keys import KeyRing, MarkKey
 from watermark.layout import CHANNELS, lay_chips
@@ -87,10 +88,17 @@ def locate(
 
 
 def locate_in(
-    timeline: Timeline, detector: Detector, *, examinations: int = MAX_EXAMINED
+    timeline: Timeline,
+    detector: Detector,
+    *,
+    whole: Detection | None = None,
+    examinations: int = MAX_EXAMINED,
 ) -> tuple[Located, ...]:
-    """As `locate`, from what was read of a medium; `timeline` is used up."""
-    search = _Search(detector, timeline, min(examinations, MAX_EXAMINED))
+    """As `locate`, from what was read of a medium; `timeline` is used up. `whole` is what `detector` found in
+    the whole of it, if that is known: it is not looked for again.
+    """
+    known = whole if whole is not None and whole.found else None
+    search = _Search(detector, timeline, min(examinations, MAX_EXAMINED), known)
     search.run()
     return tuple(sorted((search.located(part) for part in search.parts), key=lambda part: part.log10_p))
 
@@ -100,6 +108,7 @@ class _Search:
     detector: Detector
     timeline: Timeline
     most: int = MAX_EXAMINED
+    known: Detection | None = None
     parts: list[_Part] = field(default_factory=list)
     taken: list[MarkKey] = field(default_factory=list)
     examined: int = 0
@@ -124,14 +133,24 @@ class _Search:
         if not self.timeline.has_left(span, window):
             return None
         self.examined += 1
-        maps, offset = self.timeline.window(span, window)
-        found = self.detector.detect_in(maps)
-        if not found.found or found.geometry is None:
+        found = self._known() or self._detect(span, window)
+        if not found.found:
             return None
-        found = replace(found, geometry=Geometry.of(offset @ found.geometry.canonical_to_pixels))
         parts = [self._fit(key, ring, found, span) for ring, key in self._keys(found)]
         best = min(parts, key=lambda part: part.log10_p)
         return best if best.log10_p <= LOG10_P_DETECTED else None
+
+    def _known(self) -> Detection | None:
+        """What is known of the whole, which is examined first, and first as it stands."""
+        known, self.known = self.known, None
+        return known
+
+    def _detect(self, span: Range, window: Cells) -> Detection:
+        maps, offset = self.timeline.window(span, window)
+        found = self.detector.detect_in(maps)
+        if found.geometry is None:
+            return found
+        return replace(found, geometry=Geometry.of(offset @ found.geometry.canonical_to_pixels))
 
     def _keys(self, found: Detection) -> list[tuple[KeyRing, MarkKey]]:
         """The keys that `found.key_id` can mean: rings of different deployments may share an epoch."""
@@ -142,7 +161,8 @@ class _Search:
     def _fit(self, key: MarkKey, ring: KeyRing, found: Detection, span: Range) -> _Part:
         """Where the evidence for a detection comes from, and how strong it is there alone."""
         reading = _Reading.of(key, ring, found)
-        whole = Evidence.stack([reading.evidence(maps) for maps in self.timeline.blocks()])
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            whole = Evidence.stack(list(pool.map(reading.evidence, self.timeline.blocks())))
         cells = _WHOLE
         for _ in range(_ROUNDS):
             cells = best_rectangle(whole.over_time(span))
@@ -152,12 +172,13 @@ class _Search:
         return _Part(key, found, span, cells, hole, message_log10_p(there, self._multiplicity(key)))
 
     def _multiplicity(self, key: MarkKey) -> float:
-        """log10 of the hypotheses of one answer: every geometry that may be read, in every span and box.
+        """log10 of the hypotheses of one answer: every geometry that may be read, in every span and box. The
+        whole counts twice: what is known of a clip may have been read off its opening frames.
 
         What was taken out before depends on the signs of other sub-keys, of which these are independent; but
         where this sub-key was found before, on its own: then every choice counts once more, the hole's too.
         """
-        reads = MAX_EXAMINED * _GEOMETRIES * sum(ring.subkeys for ring in self.detector.rings)
+        reads = (MAX_EXAMINED + 1) * _GEOMETRIES * sum(ring.subkeys for ring in self.detector.rings)
         spans, boxes = math.log10(self.timeline.spans()), 2 * math.log10(CELLS * (CELLS + 1) / 2)
         before = self.taken.count(key)
         return log10_multiplicity(reads, share=1.0) + spans + boxes + before * (spans + 2 * boxes)

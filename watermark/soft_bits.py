@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -77,9 +78,14 @@ class ChipReader:
         whitening.
         """
         zoom = np.sqrt(abs(np.linalg.det(to_work[:2, :2]))) * SHORT_SIDE / min(self.shape)
-        f = frequency_grid(self.shape, channel) * zoom
-        filtered: Values = fft.irfft2(spectrum * (f * band_pass(f)).astype(np.float32), self.shape)
+        filtered: Values = fft.irfft2(spectrum * _pulse(self.shape, channel, float(zoom)), self.shape)
         return filtered
+
+
+@lru_cache(maxsize=8)  # blocks of a clip are read at one geometry
+def _pulse(shape: tuple[int, int], channel: Channel, zoom: float) -> Values:
+    f = frequency_grid(shape, channel) * zoom
+    return (f * band_pass(f)).astype(np.float32)
 
 
 def _weight(strength: float) -> float:

@@ -21,5 +21,10 @@ def test_the_collector_rests_and_comes_back() -> None:
     assert shown(f"{start} started(); {SHOW}") == [*shown(SHOW)[:1], "True"]
 
 
+def test_nothing_is_sorted_at_the_end() -> None:
+    last = f"import atexit; atexit.register(lambda: exec({SHOW!r})); "
+    assert shown(f"{last} from service.startup import starting; starting()") == [str(STARTING), "True"]
+
+
 def test_a_worker_starts_with_it_resting() -> None:
     assert WORKER[-1].startswith("from service.startup import starting; starting(); from service.worker")

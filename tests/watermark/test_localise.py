@@ -21,6 +21,7 @@ from watermark import (
     Mark,
     MediaId,
     locate,
+    locate_in,
     open_media,
     read_both,
     write_video,
@@ -124,6 +125,25 @@ def test_rings_of_one_epoch_are_told_apart() -> None:
     marked = embed(square(data.astronaut(), 384), Mark(other.subkey(1), IDS[3]))
     (part,) = locate([marked], [RING, other])
     assert (part.media_id, part.key_id) == (IDS[3], "0.1")
+
+
+def test_what_is_known_of_the_whole_is_not_looked_for_again() -> None:
+    marked = embed(data.astronaut(), mark(2))
+    maps, timeline = read_both([marked], 0.0)
+    known = Detector([RING]).detect_in(maps)
+    (searched,) = locate([marked], [RING])
+    (part,) = locate_in(timeline, Detector([RING]), whole=known)
+    assert (part.media_id, part.span, part.box) == (IDS[2], searched.span, searched.box)
+    assert np.allclose(part.geometry.canonical_to_pixels, searched.geometry.canonical_to_pixels)
+    assert part.log10_p == pytest.approx(searched.log10_p, abs=0.1)
+
+
+def test_a_whole_without_a_mark_is_searched_all_the_same() -> None:
+    marked = embed(data.astronaut(), mark(2))
+    nothing = Detector([make_ring("another", subkeys=4)]).detect([marked])
+    assert not nothing.found
+    timeline = read_timeline([marked], 0.0)
+    assert [part.media_id for part in locate_in(timeline, Detector([RING]), whole=nothing)] == [IDS[2]]
 
 
 def test_what_cannot_be_examined_is_refused(ring: KeyRing) -> None:

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
 
 from tests.watermark.conftest import Frame
 from watermark import MediaError, MediaKind, MediaLimits, open_media, write_image, write_video
@@ -41,6 +42,18 @@ def test_a_grey_ramp_comes_back_without_bias(mp4: Path, short_clip: Frame) -> No
     assert frames.shape == short_clip.shape
     assert abs(float(frames.astype(float).mean() - short_clip.astype(float).mean())) < 0.2
     assert len(list(media.frames(stride=4))) == 3
+
+
+def test_frames_that_need_not_be_exact_are_a_grey_level_darker(tmp_path: Path) -> None:
+    picture = np.ascontiguousarray(data.astronaut()[:256, :384])
+    for pixels, most in (("yuv420p", 1.5), ("yuv420p10le", 0.0), ("yuv444p", 0.0)):
+        write_video(tmp_path / "c.mp4", [picture] * 3, fps=24, pixels=pixels)
+        media = open_media(tmp_path / "c.mp4")
+        exact = np.stack(list(media.frames())).astype(float)
+        rough = np.stack(list(media.frames(exact=False))).astype(float)
+        assert exact.shape == rough.shape
+        assert 0 <= exact.mean() - rough.mean() <= most
+        assert np.sqrt(np.mean(np.square(rough - exact))) <= 2 * most
 
 
 def test_clips_are_tagged_as_bt709_and_start_fast(mp4: Path) -> None:
