@@ -6,7 +6,7 @@ with marked_decode(pipe.vae, mark) as record:
     frames = pipe(prompt).frames
 record.require()
 
-Detector([ring]).detect(open_media(path).frames())
+Detector([ring]).detect(open_media(path).frames(exact=False))
 
 What embeds needs torch, which takes seconds to load; it is loaded when first asked for, and never to detect.
 """
