@@ -186,8 +186,10 @@ def save_sheet(pictures: list[Tensor], path: Path, columns: int = 4) -> None:
     Image.fromarray(whole.numpy()).save(path, quality=90)
 
 
-def evaluate(judge: Judge, clips: int, seed: int, sheet: Path | None) -> Outcome:
-    """Generates one clip for each of `clips` held-out combinations and judges it."""
+def evaluate(judge: Judge, clips: int, seed: int, sheet: Path | None, *, rendered: int = 400) -> Outcome:
+    """Generates one clip for each of `clips` held-out combinations and judges it; the judge itself is checked
+    on `rendered` fresh pictures.
+    """
     pipeline = DiffusionPipeline.from_pretrained(str(weights_folder()), dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     settings, rng, seen = load_settings(), np.random.default_rng(seed), held_out_scenes(clips, seed)
@@ -202,8 +204,8 @@ def evaluate(judge: Judge, clips: int, seed: int, sheet: Path | None) -> Outcome
         save_sheet(pictures[:24], sheet)
     generated = accuracy(judge, torch.stack(judged), seen)
     four = sum(generated[name] for name in ("time", "surface", "palette", "weather")) / 4
-    rendered = accuracy(judge, *rendered_pictures(400, seed + 1))
-    return Outcome(len(seen), rendered, generated, four, round(seconds, 1))
+    checked = accuracy(judge, *rendered_pictures(rendered, seed + 1))
+    return Outcome(len(seen), checked, generated, four, round(seconds, 1))
 
 
 def main() -> None:

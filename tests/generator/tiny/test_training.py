@@ -180,11 +180,12 @@ def test_average_follows_the_weights() -> None:
 def test_evaluation_generates_and_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = replace(load_settings(), width=64, frames=5, steps=1)
     monkeypatch.setattr("generator.tiny.evaluate.load_settings", lambda: settings)
-    outcome = evaluate.evaluate(train_judge(32, epochs=1, seed=1), 2, seed=5, sheet=tmp_path / "sheet.png")
+    judge, sheet = train_judge(32, epochs=1, seed=1), tmp_path / "sheet.png"
+    outcome = evaluate.evaluate(judge, 2, seed=5, sheet=sheet, rendered=32)
     assert outcome.clips == 2
     assert set(outcome.generated) == set(HEADS)
     assert 0 <= outcome.all_four <= 1
-    assert (tmp_path / "sheet.png").is_file()
+    assert sheet.is_file()
 
 
 def test_curves_are_drawn(tmp_path: Path) -> None:
