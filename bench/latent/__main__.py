@@ -1,6 +1,6 @@
 """Marks in latents against marks in pixels, at the same PSNR, through the same attacks.
 
-`python -m bench.latent --vae FOLDER --media FOLDER --out FILE [--corrections 0 12] [--only NAME]`.
+`python -m bench.latent --vae FOLDER --media FOLDER --out FILE [--corrections 0 20] [--only NAME]`.
 FOLDER holds `taef2_encoder.pth` and `taef2_decoder.pth`. Pictures are cut to 512 x 512, encoded, and marked
 in three ways: the late embedder on the decode, the latent one forward only, and with corrections through the
 decoder. PSNR is that of the marked decode against the plain one. Every trial is one line of FILE; a run that
@@ -149,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--media", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--corrections", type=int, nargs="+", default=[0, 12])
+    parser.add_argument("--corrections", type=int, nargs="+", default=[0, 20])
     parser.add_argument("--frames", type=int, default=8, help="of each clip")
     parser.add_argument("--height", type=int, default=480, help="of each clip")
     parser.add_argument("--only", nargs="*", help="media by name")
