@@ -150,7 +150,7 @@ def test_a_real_autoencoder(mark: Mark, detector: Detector, tmp_path: Path) -> N
         pytest.skip(f"no autoencoder at {folder}")
     vae = Taef2.load(folder)
     embedder = LatentEmbedder(calibrate(vae.decode, LATENT_CHANNELS, probes=2))
-    picture = torch.from_numpy(data.astronaut()[:320, :320].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    picture = torch.from_numpy(data.astronaut()[:384, :384].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.no_grad():
         latents = vae.encode(picture)
     made = embedder.apply(latents, mark, vae.decode, corrections=3)
