@@ -31,8 +31,10 @@ from service.jobs import COMPLETED
 from service.settings import Settings
 from service.wiring import Services, open_services
 from tests.service.conftest import MODEL, new_job
+from tests.service.waiting import until
 from watermark import write_image
 
+SECONDS = 120.0  # that actors may take to start, on a busy machine
 NEEDS_RAY = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'assay[ray]'"
 )
@@ -110,13 +112,6 @@ def ray(home: Path) -> Iterator[Any]:
             yield started
 
 
-def until(condition: Any, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.05)
-
-
 def kill_an_actor() -> None:
     actors = [pid for pid, command in descendants(os.getpid()) if command.startswith(ACTOR_NAME)]
     if actors:
@@ -132,17 +127,17 @@ def test_a_killed_actor_loses_no_job(ray: Any, home: Path) -> None:
     keeper = threading.Thread(target=fleet.run)
     keeper.start()
     try:
-        until(lambda: len(services.workers.alive(timedelta(seconds=30))) == 2)
+        until(lambda: len(services.workers.alive(timedelta(seconds=30))) == 2, SECONDS)
         ids = [services.jobs.submit(new_job(digest=str(index)))[0].id for index in range(12)]
-        until(lambda: len(services.jobs.demand(MODEL).busy) == 2)
+        until(lambda: len(services.jobs.demand(MODEL).busy) == 2, SECONDS)
         kill_an_actor()
         killed = time.monotonic()
-        until(lambda: services.jobs.counts()[COMPLETED] == len(ids))
+        until(lambda: services.jobs.counts()[COMPLETED] == len(ids), SECONDS)
         assert time.monotonic() - killed < 25
         done = [services.jobs.get("ada", job_id) for job_id in ids]
         assert all(job.attempts <= 2 for job in done)
         assert {job.worker.split("/")[0] for job in done if job.worker} == {"fleet"}
-        until(lambda: len(services.workers.alive(timedelta(seconds=2))) == 2)  # another one came
+        until(lambda: len(services.workers.alive(timedelta(seconds=2))) == 2, SECONDS)  # another one came
     finally:
         fleet.stop()
         keeper.join()

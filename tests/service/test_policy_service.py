@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +39,7 @@ from service.wiring import open_services
 from tests.guard.conftest import NOW, POLICY, guard_of, prompt
 from tests.service.conftest import Clock
 from tests.service.test_access import bearer
+from tests.service.waiting import until
 
 VAULT = X25519PrivateKey.generate()
 ISSUER = Ed25519PrivateKey.generate()
@@ -170,13 +169,6 @@ def test_appeals_end_after_six_months_and_only_refusals_have_any(database: Datab
     assert store.page("ada", open_only=False, limit=5, after=filed.id) == []
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_changed_policy_is_taken_up_and_a_bad_one_is_not(
     state: ApiState, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -184,11 +176,11 @@ def test_a_changed_policy_is_taken_up_and_a_bad_one_is_not(
     assert path is not None
     assert not state.guard.silent().evaluate(prompt(REFUSED)).allowed
     path.write_text(POLICY.replace("severity: high", "severty: high"), "utf-8")
-    wait_for(lambda: state.guard is not None and "stays in force" in caplog.text)
+    until(lambda: state.guard is not None and "stays in force" in caplog.text)
     assert state.guard.policy.version == "1.0.0"
     good = LOOSER.replace("block: press photo of Amy Klobuchar", "block: press photo of Jack Reed")
     path.write_text(good, "utf-8")
-    wait_for(lambda: state.guard.policy.version == "1.1.0")
+    until(lambda: state.guard.policy.version == "1.1.0")
     assert state.guard.silent().evaluate(prompt(REFUSED)).allowed
 
 

@@ -7,13 +7,7 @@ import time
 from pathlib import Path
 
 from service.supervisor import EXIT_CONFIGURATION, Supervisor, worker_name
-
-
-def until(condition: object, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.02)
+from tests.service.waiting import until
 
 
 def supervisor(code: str, deaths: list[bool], stop_seconds: float = 20) -> Supervisor:

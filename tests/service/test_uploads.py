@@ -4,8 +4,7 @@ import io
 import os
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -18,11 +17,12 @@ from PIL import Image
 from service.api.uploads import unbracket
 from service.errors import Problem
 from tests.service.server import Server
+from tests.service.waiting import until
 from watermark import write_video
 
 GIB = 2**30
 MEMORY_LIMIT = 1.5 * GIB
-SOON = 60.0  # seconds
+SOON = 60.0  # seconds, on a machine that is busy with other tests
 
 
 @pytest.fixture(scope="module")
@@ -138,18 +138,8 @@ def test_a_client_that_goes_away_leaves_nothing(server: Server) -> None:
     scratch = server.home / "scratch"
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
         link.sendall(b"POST /v1/verify HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + bytes(1000))
-        assert within(SOON, lambda: any(scratch.iterdir())), "the upload did not begin"
-    assert within(SOON, lambda: not any(scratch.iterdir())), server.log[-4000:]
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    """Whether it comes to hold, on a machine that is busy with other tests."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
+        until(lambda: any(scratch.iterdir()), SOON, told=lambda: "the upload did not begin")
+    until(lambda: not any(scratch.iterdir()), SOON, told=lambda: server.log[-4000:])
 
 
 def test_a_form_without_file(server: Server) -> None:

@@ -119,7 +119,7 @@ def test_a_marked_clip_is_one_part_from_end_to_end(tmp_path: Path) -> None:
 def test_nothing_is_located_in_an_unmarked_medium_or_with_another_key(tmp_path: Path) -> None:
     assert through_file(tmp_path, pan(data.coffee(), 2 * FPS)) == ()
     marked = embed(square(data.astronaut(), 384), mark(0))
-    assert locate([marked], [make_ring("another")], examinations=8) == ()
+    assert locate([marked], [make_ring("another")]) == ()
 
 
 def test_rings_of_one_epoch_are_told_apart() -> None:
