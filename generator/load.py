@@ -16,6 +16,7 @@ import torch
 
 from generator.adapters import LoadedAdapter, load_adapter, refuse_unknown
 from generator.errors import LeakError, LoadError
+from generator.second_decoder import install_decoder
 from generator.systems import EMBEDDED, Seam, SystemSpec, system_for_pipeline, system_named
 from generator.tiny import TinyError, weights_folder
 from guard import Guard
@@ -108,6 +109,8 @@ def load_system(
         pipeline = _diffusers().from_pretrained(
             folder, dtype=dtype, local_files_only=True, use_safetensors=True
         )
+        if spec.decoder:
+            install_decoder(pipeline.vae, folder, spec.decoder, dtype)
         pipeline.enable_model_cpu_offload(device=device) if offload else pipeline.to(device)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
         raise LoadError(f"{folder}: the pipeline does not load: {error}") from error
@@ -223,7 +226,8 @@ def _spec_of_folder(folder: Path) -> SystemSpec:
         pipeline = str(index["_class_name"])
     except (ValueError, KeyError, TypeError) as error:
         raise LoadError(f"{folder}/model_index.json: not a pipeline description: {error}") from error
-    return replace(system_for_pipeline(pipeline), name=folder.name, source=str(folder))
+    spec = system_for_pipeline(pipeline, {path.name for path in folder.iterdir()})
+    return replace(spec, name=folder.name, source=str(folder))
 
 
 def _embedded(spec: SystemSpec) -> tuple[SystemSpec, Path]:
@@ -234,8 +238,14 @@ def _embedded(spec: SystemSpec) -> tuple[SystemSpec, Path]:
 
 
 def _snapshot(spec: SystemSpec, *, download: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    local = not download
     try:
-        return Path(_diffusers().download(spec.source, local_files_only=not download, use_safetensors=True))
+        if spec.decoder:  # no component of the pipeline, so diffusers leaves it behind
+            files = [f"{spec.decoder}/*.json", f"{spec.decoder}/*.safetensors"]
+            snapshot_download(spec.source, allow_patterns=files, local_files_only=local)
+        return Path(_diffusers().download(spec.source, local_files_only=local, use_safetensors=True))
     except (OSError, ValueError) as error:
         remedy = "check the network and your access" if download else "allow the download, or give a folder"
         raise LoadError(f"{spec.name}: {spec.source} is not on this machine; {remedy}: {error}") from error

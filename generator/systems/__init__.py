@@ -6,6 +6,7 @@ marking, checking and signing is the same for every row.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from generator.errors import LoadError
@@ -41,10 +42,12 @@ def system_named(name: str) -> SystemSpec:
     raise LoadError(f"system {name!r} is not known; give a folder, or one of: {known}")
 
 
-def system_for_pipeline(pipeline: str) -> SystemSpec:
-    """The first row that runs this diffusers class. Raises `LoadError` when there is none."""
-    for spec in SYSTEMS:
-        if spec.pipeline == pipeline and spec.name != EMBEDDED:
+def system_for_pipeline(pipeline: str, folders: Collection[str] = ()) -> SystemSpec:
+    """The first row that runs this diffusers class; one with a second decoder where `folders` has its name.
+    Raises `LoadError` when there is none."""
+    rows = [spec for spec in SYSTEMS if spec.pipeline == pipeline and spec.name != EMBEDDED]
+    for spec in sorted(rows, key=lambda spec: spec.decoder is None):  # a sort is stable: else the first row
+        if spec.decoder is None or spec.decoder in folders:
             return spec
     raise LoadError(
         f"pipeline class {pipeline} has no row in generator/systems/, so its seam for the mark is not known"

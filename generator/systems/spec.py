@@ -67,9 +67,11 @@ class SystemSpec:
 
     `takes` maps a kind of reference to whether it must be there, `arguments` to the names that the pipeline
     has for them, in their order (silent: the kind itself); `options` are further fixed keyword arguments of
-    the call; a `None` name means that the pipeline has no such argument. `most` maps a kind of reference to
-    how many are taken, as many as it has names where it is silent. Where `sizes` (width, height) or
-    `lengths` (seconds) are listed, no others are made. `sound` says that its clips come with a track.
+    the call; a `None` name means that the pipeline has no such argument. `decoder` names the folder beside
+    the VAE that holds the decoder to use in its place (`generator.second_decoder`). `most` maps a kind of
+    reference to how many are taken, as many as it has names where it is silent. Where `sizes` (width,
+    height) or `lengths` (seconds) are listed, no others are made. `sound` says that its clips come with a
+    track.
 
     With a `provider` the system is hosted: `source` is the model's name in its API, `price` its list price
     in US dollars per second of video.
@@ -99,6 +101,7 @@ class SystemSpec:
     seam: Seam = Seam.DECODE
     sound: bool = False
     second_pass: SecondPass | None = None
+    decoder: str | None = None
     sizes: tuple[tuple[int, int], ...] = ()
     lengths: tuple[float, ...] = ()
     most: Mapping[str, int] = field(default_factory=dict)

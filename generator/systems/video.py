@@ -51,6 +51,10 @@ _LTX2: Final = replace(
     sound=True,
 )
 
+_LTX25: Final = replace(
+    _LTX2, name="ltx-2.5", source="Lightricks/LTX-2.5-Diffusers", decoder="diffusion_decoder"
+)
+
 _HUNYUAN: Final = SystemSpec(
     name="hunyuanvideo",
     source="hunyuanvideo-community/HunyuanVideo",
@@ -164,4 +168,6 @@ VIDEO: Final = (
     ),
     _LTX2,
     replace(_LTX2, name="ltx-2-i2v", pipeline="LTX2ImageToVideoPipeline", takes=IMAGE_IN),
+    _LTX25,
+    replace(_LTX25, name="ltx-2.5-i2v", pipeline="LTX2ImageToVideoPipeline", takes=IMAGE_IN),
 )

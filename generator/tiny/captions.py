@@ -9,6 +9,7 @@ from numpy.random import Generator
 from generator.tiny.scene import Attributes
 
 NAME_CHANCE: Final = 0.75  # how often weather, relief and camera are named; a prompt may leave them open
+BODY_CHANCE: Final = 0.7  # the same of the sun or moon
 
 TIME_WORDS: Final = {
     "dawn": ("at dawn", "at sunrise", "in the early morning"),
@@ -55,7 +56,7 @@ def _place(rng: Generator, seen: Attributes) -> str:
     return f"a {_pick(rng, PALETTE_WORDS[seen.palette])} {_pick(rng, SURFACE_WORDS[seen.surface])}"
 
 
-def _things(rng: Generator, seen: Attributes) -> list[str]:
+def _things(rng: Generator, seen: Attributes, *, complete: bool) -> list[str]:
     things = []
     if seen.balloon != "none":
         things.append(f"a {seen.balloon} {_pick(rng, BALLOON_WORDS)}")
@@ -63,7 +64,7 @@ def _things(rng: Generator, seen: Attributes) -> list[str]:
         things.append(_pick(rng, BOAT_WORDS))
     if seen.birds:
         things.append(_pick(rng, BIRD_WORDS))
-    if seen.body != "none" and rng.random() < 0.7:
+    if seen.body != "none" and (complete or rng.random() < BODY_CHANCE):
         things.append(_pick(rng, BODY_WORDS[seen.body]))
     rng.shuffle(things)
     return things
@@ -72,10 +73,10 @@ def _things(rng: Generator, seen: Attributes) -> list[str]:
 def write_caption(seen: Attributes, rng: Generator, *, complete: bool = False) -> str:
     """One caption of a scene with these attributes.
 
-    Balloon, boat and birds are always named, the sun or moon usually; weather, relief and camera with
-    NAME_CHANCE each, or always when `complete`. The same generator state gives the same caption.
+    Balloon, boat and birds are always named, the sun or moon with BODY_CHANCE, weather, relief and camera
+    with NAME_CHANCE each, or all of it when `complete`. The same generator state gives the same caption.
     """
-    things, place = _things(rng, seen), _place(rng, seen)
+    things, place = _things(rng, seen, complete=complete), _place(rng, seen)
     if not things:
         start = place
     elif rng.random() < 0.8:

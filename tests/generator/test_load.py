@@ -10,8 +10,9 @@ import torch
 
 from generator.errors import LeakError, LoadError
 from generator.load import System, compile_system, load_system, refuse_leaks, weights_digest
+from generator.second_decoder import SamplingDecoder, install_decoder
 from generator.systems import Seam, system_named
-from tests.generator.tiny_systems import image
+from tests.generator.tiny_systems import image, ltx
 
 SD = system_named("sd1.5")
 
@@ -51,6 +52,44 @@ def test_a_cached_blob_is_named_by_its_digest_and_not_read_again(tmp_path: Path)
     assert weights_digest(snapshot) == before
 
 
+@pytest.fixture(scope="module")
+def saved_ltx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LTX-2.5 as it is published: the pipeline, and beside its components a decoder that is none of them."""
+    folder = tmp_path_factory.mktemp("saved") / "little-ltx"
+    ltx.ltx2().save_pretrained(folder)
+    ltx.diffusion_decoder().save_pretrained(folder / "diffusion_decoder")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:.*flex_attention called without:UserWarning")
+def test_a_decoder_beside_the_pipeline_takes_the_place_of_the_vaes(saved_ltx: Path) -> None:
+    system = load_system(saved_ltx)
+    assert (system.spec.name, system.spec.decoder) == ("little-ltx", "diffusion_decoder")
+    decoder = system.pipeline.vae.decoder
+    assert isinstance(decoder, SamplingDecoder)
+    latents = torch.randn(1, 4, 2, 3, 3, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        (pictures,) = system.pipeline.vae.decode(latents, return_dict=False)
+        usual = decoder.model.decode(latents, generator=torch.Generator().manual_seed(0), return_dict=False)
+    assert pictures.shape == (1, 3, 9, 96, 96)
+    assert torch.equal(pictures, usual[0])
+
+
+def test_a_folder_without_the_second_decoder_has_the_row_of_the_first(saved_ltx: Path) -> None:
+    (saved_ltx / "diffusion_decoder").rename(saved_ltx.parent / "aside")
+    assert load_system(saved_ltx).spec.decoder is None
+    (saved_ltx.parent / "aside").rename(saved_ltx / "diffusion_decoder")
+
+
+def test_a_second_decoder_that_is_missing_or_of_another_depth_is_refused(saved_ltx: Path) -> None:
+    vae = ltx.ltx2().vae
+    with pytest.raises(LoadError, match=r"no decoder/config\.json"):
+        install_decoder(vae, saved_ltx, "decoder", torch.float32)
+    vae.register_to_config(latent_channels=8)
+    with pytest.raises(LoadError, match="reads 4 latent channels, and the VAE has 8"):
+        install_decoder(vae, saved_ltx, "diffusion_decoder", torch.float32)
+
+
 def test_a_folder_without_a_pipeline_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"no model_index\.json"):
         load_system(tmp_path)
@@ -72,8 +111,9 @@ def test_missing_weights_are_refused(tmp_path: Path) -> None:
 
 def test_nothing_is_downloaded_unless_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(LoadError, match="allow the download"):
-        load_system("wan2.1-t2v-1.3b")
+    for name in ("wan2.1-t2v-1.3b", "ltx-2.5"):
+        with pytest.raises(LoadError, match="allow the download"):
+            load_system(name)
 
 
 def test_a_system_without_a_repository_asks_for_a_folder() -> None:

@@ -28,7 +28,7 @@ from tests.generator.conftest import MEDIA_ID, InPlaceDetector, system_of
 from tests.generator.tiny_systems import BUILDERS
 from watermark import AudioDetector, Detector, KeyRing, Mark
 
-SIDE = {MediaKind.IMAGE: 384, MediaKind.VIDEO: 256}
+SIDE = 256
 TILE, STRIDE = 160, 128
 """Pixels of a tile, and from one to the next: two by two tiles for each frame."""
 STEPS = {
@@ -46,11 +46,13 @@ STEPS = {
 """Of one step, an edit with a strength below 1 leaves nothing to do."""
 FRAMES = {
     "svd-xt": 5,
-    "animatediff": 17,
+    "animatediff": 5,
     "wan2.2-animate-14b": 9,
     "helios-14b": 9,
     "ltx-2": 9,
     "ltx-2-i2v": 9,
+    "ltx-2.5": 9,
+    "ltx-2.5-i2v": 9,
 }
 """Of systems that work in chunks, one frame more than fits in one: the mark must be in every chunk. Of those
 that make sound, a second of it at `FPS`."""
@@ -61,6 +63,7 @@ SMALLER = {
     "ltx-video-long": {"decode_horizontal_tiles": 2, "decode_vertical_tiles": 2},
     "framepack-i2v": {"latent_window_size": 3},
     "svd-xt": {"decode_chunk_size": 4},
+    "animatediff": {"decode_chunk_size": 4},
 }
 """Options of the call by which a system works in shorter pieces."""
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning", "ignore:__array:DeprecationWarning")
@@ -196,8 +199,8 @@ def _allowed(spec: SystemSpec) -> Allowed:
     references = tuple(Reference(path=Path("coffee.png"), kind=kind) for kind in needed)
     request = Request(
         prompt="a boat" if spec.prompted else "",
-        width=SIDE[spec.output],
-        height=SIDE[spec.output],
+        width=SIDE,
+        height=SIDE,
         frames=frames,
         fps=FPS if spec.sound else None,
         steps=STEPS.get(spec.name, 1),

@@ -67,34 +67,6 @@ def test_decode_differs_by_the_mark_alone(make: Any, latents: Any, tiled: bool, 
     assert torch.equal(vae.decode(latents()).sample, plain)
 
 
-@pytest.mark.filterwarnings("ignore:flex_attention called without:UserWarning")
-@torch.no_grad()
-def test_a_decoder_that_samples_is_marked_in_its_own_pipeline(mark: Mark) -> None:
-    """The second decoder of LTX-2 is no VAE: a diffusion model with a `decode`, in another pipeline."""
-    torch.manual_seed(0)
-    decoder = diffusers.LTX2VideoDiffusionDecoderModel(
-        latent_channels=4, decoder_head_dim=8, decoder_stage_channels=(64, 32, 16, 16, 8),
-        decoder_stage_depths=(1,) * 5, decoder_stage_kernels=((1, 3, 3),) * 4,
-        decoder_stage5_kernel=(1, 3, 3), decoder_t_emb_dim=16,
-    ).eval()  # fmt: skip
-    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
-    pipeline = diffusers.LTX2VideoDiffusionDecodePipeline(decoder, scheduler)
-    latents = torch.randn(1, 4, 1, 4, 4, generator=torch.Generator().manual_seed(1))
-
-    def run() -> Tensor:
-        noise = torch.Generator().manual_seed(2)
-        frames: Tensor = pipeline(latents, generator=noise, output_type="pt", denormalize=False).frames
-        return frames[0]
-
-    plain = run()
-    with marked_decode(decoder, mark) as record:
-        marked = run()
-    record.require()
-    assert plain.shape == (1, 3, 128, 128)
-    assert torch.allclose(marked, mark.apply(plain, clip=False), atol=1e-5)
-    assert not torch.equal(marked, plain)
-
-
 @torch.no_grad()
 def test_the_swapped_class_passes_for_the_original(mark: Mark) -> None:
     vae = image_vae()

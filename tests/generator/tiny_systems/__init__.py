@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from generator.second_decoder import SamplingDecoder
 from tests.generator.tiny_systems import image, ltx, video, wan
 
 CALM: Final = 0.3
@@ -33,6 +34,8 @@ BUILDERS: Final[dict[str, Callable[[], Any]]] = {
     "ltx-video-long": ltx.ltx_long,
     "ltx-2": ltx.ltx2,
     "ltx-2-i2v": ltx.ltx2_image_to_video,
+    "ltx-2.5": ltx.ltx25,
+    "ltx-2.5-i2v": ltx.ltx25_image_to_video,
     "animatediff": video.animatediff,
     "sd1.5": image.stable_diffusion,
     "sd1.5-hires": image.stable_diffusion,
@@ -54,6 +57,8 @@ def build(name: str) -> Any:
     pipeline = BUILDERS[name]()
     pipeline.set_progress_bar_config(disable=True)
     decoder = pipeline.vae.decoder
+    if isinstance(decoder, SamplingDecoder):
+        decoder = decoder.model.decoder
     last = decoder.proj_out if name == "mochi-1" else decoder.conv_out
     for weights in last.parameters():
         weights.data *= CALM

@@ -43,7 +43,7 @@ def image_vae(latents: int = 4, **options: Any) -> AutoencoderKL:
         norm_num_groups=4,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        sample_size=256,
+        sample_size=128,  # pixels of a tile
         **options,
     ).eval()
 

@@ -12,6 +12,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     LTX2ImageToVideoPipeline,
     LTX2Pipeline,
+    LTX2VideoDiffusionDecoderModel,
     LTX2VideoTransformer3DModel,
     LTXConditionPipeline,
     LTXEulerAncestralRFScheduler,
@@ -22,6 +23,7 @@ from diffusers import (
 )
 from diffusers.pipelines.ltx2 import LTX2TextConnectors, LTX2Vocoder
 
+from generator.second_decoder import SamplingDecoder
 from tests.generator.tiny_systems.text import byte_tokenizer, gemma3
 from tests.generator.tiny_systems.video import with_t5
 
@@ -145,3 +147,32 @@ def ltx2() -> LTX2Pipeline:
 
 def ltx2_image_to_video() -> LTX2ImageToVideoPipeline:
     return LTX2ImageToVideoPipeline(**_ltx2())
+
+
+def diffusion_decoder() -> LTX2VideoDiffusionDecoderModel:
+    """The decoder of LTX-2.5: 32x32x8 compression, as its VAE has."""
+    torch.manual_seed(0)
+    return LTX2VideoDiffusionDecoderModel(
+        latent_channels=4,
+        decoder_head_dim=8,
+        decoder_stage_channels=(64, 32, 16, 16, 8),
+        decoder_stage_depths=(1,) * 5,
+        decoder_stage_kernels=((1, 3, 3),) * 4,
+        decoder_stage5_kernel=(1, 3, 3),
+        decoder_upsample_strides=((1, 1, 1), (2, 1, 1), (2, 1, 1), (2, 1, 1)),
+        patch_size=32,  # on a processor every pair of places is computed
+        decoder_t_emb_dim=16,
+    ).eval()
+
+
+def _with_diffusion_decoder(pipeline: Any) -> Any:
+    pipeline.vae.decoder = SamplingDecoder(diffusion_decoder())
+    return pipeline
+
+
+def ltx25() -> LTX2Pipeline:
+    return _with_diffusion_decoder(ltx2())
+
+
+def ltx25_image_to_video() -> LTX2ImageToVideoPipeline:
+    return _with_diffusion_decoder(ltx2_image_to_video())
