@@ -33,7 +33,7 @@ class SamplingDecoder(nn.Module):
         self.model = model
 
     def forward(self, latents: Tensor, temb: Tensor | None = None, causal: bool | None = None) -> Tensor:
-        """Latents [B, C, T, h, w], without the latent statistics -> pictures [B, 3, F, H, W] in about [-1, 1]."""
+        """Denormalized latents [B, C, T, h, w] -> pictures [B, 3, F, H, W] in about [-1, 1]."""
         noise = torch.Generator("cpu").manual_seed(_NOISE_SEED)
         pictures: Tensor = self.model.decode(latents, generator=noise, return_dict=False)[0]
         return pictures

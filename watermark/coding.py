@@ -62,22 +62,24 @@ def best_correlations(soft: Soft) -> Soft:
     branch = _branches(soft)
     metric = np.zeros((len(soft), STATES), np.float32)
     for step in range(MESSAGE_BITS):
-        metric = _advance(metric, branch[:, step])
+        metric = _advance(metric, branch[step])
     start = metric
     for step in range(MESSAGE_BITS):
-        metric = _advance(metric, branch[:, step])
+        metric = _advance(metric, branch[step])
     best: Soft = metric.max(axis=1) - start.max(axis=1)
     return best
 
 
 def _branches(soft: Soft) -> Soft:
-    """Metric of each transition: float32 [n, 64, 2, 256] by step, predecessor and new state."""
-    branches: Soft = (soft.reshape(-1, MESSAGE_BITS, 4).astype(np.float32) @ _EDGES.T)[..., _REGISTER]
-    return branches
+    """Metric of each transition: float32 [64, 2, n, 256] by step, predecessor and new state."""
+    edges = soft.reshape(-1, MESSAGE_BITS, 4).astype(np.float32).swapaxes(0, 1) @ _EDGES.T
+    return np.stack([edges.take(register, axis=-1) for register in _REGISTER], axis=1)
 
 
 def _advance(metric: Soft, branch: Soft) -> Soft:
-    advanced: Soft = np.maximum(metric[:, _FROM[0]] + branch[:, 0], metric[:, _FROM[1]] + branch[:, 1])
+    """Best metric [n, 256] of each state after one step. Two states in a row come from the same two."""
+    ways = np.repeat(metric, 2, axis=1)
+    advanced: Soft = np.maximum(ways[:, :STATES] + branch[0], ways[:, STATES:] + branch[1])
     return advanced
 
 
@@ -89,7 +91,7 @@ def decode_list(soft: Soft, *, least: float, limit: int) -> Iterator[tuple[Bits,
     states in which it may begin and end. The closed paths are then unrolled backwards, best first, for the
     next best always leaves one that was found before at a single place (Soong and Huang, ICASSP 1991).
     """
-    branch = _branches(soft)[0]
+    branch = _branches(soft)[:, :, 0]
     metrics = _circulations(branch)
     closed = np.diagonal(metrics[-1])
     heap = [

@@ -161,10 +161,8 @@ class Detector:
 
     @staticmethod
     def _aligned(maps: Maps, ring: KeyRing) -> list[Fit]:
-        refiner = Refiner.of(maps, ring.pilot_seed)
-        return [
-            refiner.measure(aligned(maps.height, maps.width, mirrored=mirrored)) for mirrored in (False, True)
-        ]
+        starts = [aligned(maps.height, maps.width, mirrored=mirrored) for mirrored in (False, True)]
+        return Refiner.of(maps, ring.pilot_seed).measure(starts)
 
     @staticmethod
     def _searched(maps: Maps, ring: KeyRing) -> list[Fit]:

@@ -221,6 +221,7 @@ def _whitening(shape: tuple[int, int], channel: Channel) -> Plane:
     return (f * raised_cosine(f, 0.03, 0.08) * (1 - raised_cosine(f, 0.75, 1.0))).astype(np.float32)
 
 
+@lru_cache(maxsize=8)
 def frequency_grid(shape: tuple[int, int], channel: Channel) -> NDArray[np.float64]:
     """Radial frequency, cycles per chip of an uncropped picture, of each bin of `rfft2` of a map."""
     per_chip = min(shape) / channel.per_short_side

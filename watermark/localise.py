@@ -230,6 +230,6 @@ class _Reading:
     def evidence(self, maps: Maps) -> Evidence:
         """What each cell says for the mark."""
         matrix = self.geometry.canonical_to_pixels
-        strengths = Refiner.of(maps, self.pilot_seed).measure(matrix).strengths
+        strengths = Refiner.of(maps, self.pilot_seed).measure([matrix])[0].strengths
         values = ChipReader.of(maps).read(matrix, strengths)
         return Evidence.of(values, self.signs, matrix, maps.height, maps.width)

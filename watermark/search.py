@@ -39,8 +39,7 @@ def search(maps: Maps, pilot_seed: bytes, picks: int) -> list[Fit]:
     to_pixels = np.linalg.inv(refiner.to_work)
     starts = [aligned(maps.height, maps.width, mirrored=mirrored) for mirrored in (False, True)]
     starts += [to_pixels @ canonical_to_work for _, canonical_to_work in coarse[:_REFINED_PICKS]]
-    fits = [refiner.refine(start) for start in starts]
-    return sorted(fits, key=_answer, reverse=True)[:picks]
+    return sorted(refiner.refine(starts), key=_answer, reverse=True)[:picks]
 
 
 def _answer(fit: Fit) -> float:

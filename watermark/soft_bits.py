@@ -12,7 +12,7 @@ from scipy import fft, ndimage
 
 from watermark.coding import CODED_BITS
 from watermark.frontend import Maps, frequency_grid
-from watermark.geometry import Matrix, project
+from watermark.geometry import Matrix
 from watermark.layout import CHANNELS, SHORT_SIDE, TORUS, Channel, Chips, band_pass
 
 _EVENING_BINS = 15  # bins over which the power spectrum is averaged
@@ -116,9 +116,15 @@ def soft_bits(chip_values: tuple[ChipValues, ...], chips: tuple[Chips, ...]) -> 
     return scaled
 
 
-def _sample(plane: Values, to_work: Matrix, channel: Channel) -> tuple[NDArray[np.int64], Values]:
+@lru_cache(maxsize=len(CHANNELS))
+def _chip_centres(channel: Channel) -> NDArray[np.float64]:
+    """Canonical points [n, n, 2] as (x, y)."""
     axis = (np.arange(channel.chips) + 0.5) * channel.spacing - TORUS / 2
-    at = project(to_work, np.stack(np.meshgrid(axis, axis), axis=-1)).astype(np.float32)  # [n, n, 2]
+    return np.stack(np.meshgrid(axis, axis), axis=-1)
+
+
+def _sample(plane: Values, to_work: Matrix, channel: Channel) -> tuple[NDArray[np.int64], Values]:
+    at = cv2.perspectiveTransform(_chip_centres(channel), to_work).astype(np.float32)
     limit = np.array([plane.shape[1] - 1, plane.shape[0] - 1], np.float32) - _BORDER
     places = np.flatnonzero(np.all((at >= _BORDER) & (at <= limit), axis=-1))
     values: Values = cv2.remap(plane, at, None, cv2.INTER_LINEAR).ravel()[places]

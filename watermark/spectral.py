@@ -75,13 +75,7 @@ class Canvas:
         """Flat cells of waves [..., 2] as (x, y) in cycles per short side, one beyond the last where they are
         out of band, and which of them are to be conjugated.
         """
-        rows, columns = self.bins.shape[1:]
-        left = waves[..., 0] < 0
-        sign = np.where(left, -1, 1)
-        row = np.rint(sign * waves[..., 1] / self.step[0]).astype(np.int32) + rows // 2
-        column = np.rint(sign * waves[..., 0] / self.step[1]).astype(np.int32)
-        inside = (row >= 0) & (row < rows) & (column < columns)
-        return np.where(inside, row * columns + column, rows * columns).astype(np.int32), left
+        return _places(waves, self.bins.shape[1], self.bins.shape[2], self.step)
 
     def excess(self) -> NDArray[np.float32]:
         """Power of each cell above the noise, in noise powers: float32, shape of `bins`."""
@@ -160,16 +154,37 @@ def _stretched_scores(
     excess: NDArray[np.float32], canvas: Canvas, pilots: tuple[Pilot, ...]
 ) -> NDArray[np.float32]:
     """The same for upright pictures whose width was scaled: float32 [2 reflections, zooms, stretches]."""
-    zooms = _zooms()[::_STRETCH_ZOOMS]
-    scores = np.zeros((2, len(zooms), len(_STRETCHES)), np.float32)
-    across = 1 / np.multiply.outer(zooms, _STRETCHES)
-    for plane, pilot in zip(excess, pilots, strict=True):
-        flat = np.append(plane, np.float32(0))
-        for flip in (0, 1):
-            x = across[..., None] * ((1 - 2 * flip) * pilot.frequencies[:, 0])
-            y = np.broadcast_to((pilot.frequencies[:, 1] / zooms[:, None])[:, None], x.shape)
-            scores[flip] += flat[canvas.places(np.stack([x, y], axis=-1))[0]].sum(axis=-1)
+    rows, columns = excess.shape[1:]
+    flat = np.pad(excess.reshape(len(pilots), -1), ((0, 0), (0, 1)))
+    waves = [tuple(map(tuple, pilot.frequencies.tolist())) for pilot in pilots]
+    scores: NDArray[np.float32] = sum(
+        plane.take(_stretched_places(along, rows, columns, canvas.step)).sum(axis=-1)
+        for plane, along in zip(flat, waves, strict=True)
+    )
     return scores
+
+
+@lru_cache(maxsize=4)  # of one ring, for media of two sizes
+def _stretched_places(
+    waves: tuple[tuple[float, float], ...], rows: int, columns: int, step: tuple[float, float]
+) -> NDArray[np.int32]:
+    """Flat cells of the waves of a pilot: int32 [2 reflections, zooms, stretches, waves], 4 MB."""
+    zooms, along = _zooms()[::_STRETCH_ZOOMS], np.array(waves)
+    sides = np.array([1.0, -1.0])[:, None, None, None]
+    x = sides / np.multiply.outer(zooms, _STRETCHES)[..., None] * along[:, 0]
+    y = np.broadcast_to((along[:, 1] / zooms[:, None])[:, None], x.shape)
+    return _places(np.stack([x, y], axis=-1), rows, columns, step)[0]
+
+
+def _places(
+    waves: Real, rows: int, columns: int, step: tuple[float, float]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    left = waves[..., 0] < 0
+    sign = np.where(left, -1, 1)
+    row = np.rint(sign * waves[..., 1] / step[0]).astype(np.int32) + rows // 2
+    column = np.rint(sign * waves[..., 0] / step[1]).astype(np.int32)
+    inside = (row >= 0) & (row < rows) & (column < columns)
+    return np.where(inside, row * columns + column, rows * columns).astype(np.int32), left
 
 
 def _peaks(scores: NDArray[np.float32], picks: int) -> list[tuple[int, ...]]:
