@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +74,10 @@ def running_house(home: Path) -> Iterator[House]:
 def wait_until_ready(house: House, process: subprocess.Popen[bytes]) -> None:
     """Return when the service answers its readiness probe; raise with its log when it does not."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{house.url}/readyz", timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.25)
+    with httpx.Client(base_url=house.url, timeout=5) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            with suppress(httpx.TransportError):
+                if client.get("/readyz").is_success:
+                    return
+            time.sleep(0.25)
     raise RuntimeError(f"the service did not start:\n{(house.home / 'serve.log').read_text()[-4000:]}")

@@ -5,8 +5,10 @@ should.
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -23,6 +25,12 @@ from generator.hosted.errors import (
 _TRANSIENT: Final = (500, 502, 503, 504)
 _MAX_ANSWER: Final = 1 << 20  # bytes of a JSON answer
 _REDIRECTS: Final = 3
+
+
+@lru_cache(maxsize=1)
+def _authorities() -> ssl.SSLContext:
+    """Reading the list of authorities takes longer than a poll."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +172,9 @@ class Wire:
         return urlsplit(url)[:2] == urlsplit(self.base)[:2]
 
     def _client(self) -> httpx.Client:
-        return httpx.Client(timeout=self.limits.timeout, follow_redirects=False, trust_env=False)
+        return httpx.Client(
+            timeout=self.limits.timeout, follow_redirects=False, trust_env=False, verify=_authorities()
+        )
 
     def _at(self, path: str) -> str:
         return f"{self.base.rstrip('/')}/{path.lstrip('/')}"

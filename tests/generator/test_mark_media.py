@@ -227,12 +227,11 @@ RATE = 44_100
 def chords(seconds: float = 4.0, click: float | None = None) -> NDArray[np.float32]:
     """Struck chords that fade, float32 [2, N]; a click, where given, marks a moment."""
     time = np.arange(int(seconds * RATE)) / RATE
+    tones = [(tone * k, k) for tone in (110, 138.6, 164.8, 220) for k in range(1, 24)]
+    struck = sum(np.sin(2 * np.pi * tone * time) / k for tone, k in tones) * np.exp(-4 * time)
     sound = np.zeros(len(time))
-    for start in np.arange(0, seconds, 0.5):
-        since = np.clip(time - start, 0, None)
-        for tone in (110, 138.6, 164.8, 220):
-            overtones = sum(np.sin(2 * np.pi * tone * k * since) / k for k in range(1, 24))
-            sound += overtones * np.exp(-4 * since) * (time >= start)
+    for start in range(0, len(time), RATE // 2):
+        sound[start:] += struck[: len(time) - start]
     sound *= 0.2 / np.abs(sound).max()
     if click is not None:
         sound[round(click * RATE)] = 0.9

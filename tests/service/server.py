@@ -61,15 +61,16 @@ class Server:
         with (self.home / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=subprocess.STDOUT)
         end, answer = time.monotonic() + START_SECONDS, "no answer"
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                ready = httpx.get(f"{self.url}{until}", timeout=30)
-                if ready.is_success:
-                    return
-                answer = ready.text
-            except httpx.TransportError as error:
-                answer = repr(error)
-            time.sleep(0.1)
+        with httpx.Client(base_url=self.url, timeout=30) as client:
+            while time.monotonic() < end and self.process.poll() is None:
+                try:
+                    ready = client.get(until)
+                    if ready.is_success:
+                        return
+                    answer = ready.text
+                except httpx.TransportError as error:
+                    answer = repr(error)
+                time.sleep(0.1)
         raise RuntimeError(f"the service did not start: {answer}\n{self.log[-4000:]}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
