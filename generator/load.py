@@ -15,6 +15,7 @@ from typing import Any, Final
 import torch
 
 from generator.adapters import LoadedAdapter, load_adapter, refuse_unknown
+from generator.convolutions import quicken
 from generator.errors import LeakError, LoadError
 from generator.second_decoder import install_decoder
 from generator.systems import EMBEDDED, Seam, SystemSpec, system_for_pipeline, system_named
@@ -115,6 +116,8 @@ def load_system(
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
         raise LoadError(f"{folder}: the pipeline does not load: {error}") from error
     pipeline.set_progress_bar_config(disable=True)
+    for _, decoder in decoders(pipeline):
+        quicken(decoder)
     return System(spec, pipeline, weights_digest(folder), device=torch.device(device), offload=offload)
 
 

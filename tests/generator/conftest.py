@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from generator import Issuer, QualityRules, SafeGenerator, SignedMedia, System, UnsignedMedia
+from generator.convolutions import quicken
 from generator.systems import system_named
 from guard import Guard, MtcnnFaces, parse_policy
 from provenance import SigningKey, TrustAnchors, create_dev_authority
@@ -93,29 +94,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True)
-def quick_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """oneDNN for decoders of a few channels: PyTorch takes its own loop for them, eight times slower."""
-    usual = torch.nn.functional.conv3d
-
-    def conv3d(
-        x: Any,
-        weight: Any,
-        bias: Any = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-    ) -> Any:
-        if torch.is_grad_enabled() or x.dtype != torch.float32 or x.ndim != 5 or isinstance(padding, str):
-            return usual(x, weight, bias, stride, padding, dilation, groups)
-        around, step, spread = ((n,) * 3 if isinstance(n, int) else n for n in (padding, stride, dilation))
-        quick: Any = torch.mkldnn_convolution
-        return quick(x, weight, bias, around, step, spread, groups)
-
-    monkeypatch.setattr(torch.nn.functional, "conv3d", conv3d)
-
-
 @pytest.fixture(scope="session")
 def ring() -> KeyRing:
     return KeyRing.derive(MASTER, deployment="tests")
@@ -157,7 +135,11 @@ def image_system() -> System:
 
 
 def system_of(name: str) -> System:
-    return System(system_named(name), tiny_systems.build(name), "sha256:" + "0" * 64)
+    pipeline = tiny_systems.build(name)
+    for component in pipeline.components.values():
+        if isinstance(component, torch.nn.Module):
+            quicken(component)
+    return System(system_named(name), pipeline, "sha256:" + "0" * 64)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -43,6 +44,11 @@ WORDS = {
 
 def scene(count: int = 5) -> Frames:
     """A drawn landscape with a sky: even gradients, no photograph."""
+    return _drawn(count).copy()
+
+
+@cache
+def _drawn(count: int) -> Frames:
     drawn = draw_scene(np.random.default_rng(3))
     clip = render([drawn], torch.linspace(0, 1, count), Grid.full(256, 384))
     return to_bytes(clip[0])
@@ -56,7 +62,7 @@ def test_a_planted_defect_is_named(name: str, words: str) -> None:
 
 def test_slow_clouds_are_no_standstill_and_a_changing_mark_hides_none() -> None:
     slow = draw_scene(np.random.default_rng(5))
-    clip = to_bytes(render([slow], torch.linspace(0, 1, 49), Grid.full(240, 416))[0])
+    clip = to_bytes(render([slow], torch.linspace(0, 1, 49), Grid.full(120, 208))[0])
     assert float(np.abs(np.diff(clip.astype(int), axis=0)).mean()) < 0.1
     assert measure(clip).frozen == 0.0
     still = np.repeat(clip[:1], 48, axis=0)
