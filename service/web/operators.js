@@ -88,17 +88,22 @@ function list(fields, load, show) {
   form.hidden = !fields.length;
   let all = [];
   let next = null;
+  let asked = 0;
   const fetchPage = async (from) => {
+    const mine = ++asked; // Enter in a field asks twice, and answers may come out of order: the last one counts
     const wanted = new URLSearchParams({ limit: String(PAGE), ...from });
     for (const [name, value] of new FormData(form)) if (value) wanted.set(name, value.trim());
+    rows.ariaBusy = "true";
     await guarded(async () => {
       const answer = await load(wanted);
+      if (mine !== asked) return;
       all = from ? [...all, ...answer.data] : answer.data;
       next = answer.next;
       further.hidden = !next;
       rows.replaceChildren(show(all));
       byId("status").textContent = say("operators.rows", { count: all.length });
     }, rows);
+    if (mine === asked) rows.ariaBusy = "false";
   };
   further.addEventListener("click", () => fetchPage(next));
   form.addEventListener("submit", (event) => {

@@ -34,7 +34,7 @@ from tests.service.conftest import MODEL, new_job
 from tests.service.waiting import until
 from watermark import write_image
 
-SECONDS = 120.0  # that actors may take to start, on a busy machine
+SECONDS = 300.0  # that actors may take to start, on a busy machine
 NEEDS_RAY = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'assay[ray]'"
 )

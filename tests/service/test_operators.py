@@ -132,6 +132,7 @@ def test_every_tab_by_keyboard(desk: Tab, client: OpenAI, video: Video) -> None:
     marks = page.get_by_role("tabpanel", name="Marks")
     marks.get_by_label("Id").fill(media_id(video))
     marks.get_by_label("Id").press("Enter")
+    marks.locator("[aria-busy=false]").wait_for()
     marks.get_by_role("button", name=f"Details of {media_id(video)}").click()
     marks.get_by_role("button", name="Withdraw the record").click()
     assert page.get_by_role("dialog").get_by_text(media_id(video)).count() == 1
