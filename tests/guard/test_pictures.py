@@ -49,6 +49,7 @@ def test_turned_pictures_are_put_upright() -> None:
         (png(2000, 2000), "pixels are read"),
         (b"x" * 70_000, "bytes; at most"),
     ],
+    ids=["empty", "header", "cut", "svg", "one pixel", "large", "heavy"],
 )
 def test_what_is_no_picture_or_too_large_is_refused(content: bytes, message: str) -> None:
     limits = PictureLimits(max_bytes=65_536, max_pixels=1_000_000)
