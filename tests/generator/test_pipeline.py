@@ -37,9 +37,9 @@ from tests.generator.conftest import MASTER, MEDIA_ID, PROMPT_KEY, Desk
 from watermark import Detector, KeyRing, MediaError, MediaLimits, Strength, open_media, write_video
 
 CLIP = Request(
-    prompt="a boat", negative_prompt="fog", width=256, height=256, frames=9, steps=2, seed=3, fps=12
+    prompt="a boat", negative_prompt="fog", width=256, height=256, frames=5, steps=2, seed=3, fps=12
 )
-PICTURE = Request(prompt="a boat", width=512, height=512, steps=2, seed=3)
+PICTURE = Request(prompt="a boat", width=256, height=256, steps=2, seed=3)
 
 
 def test_a_clip_carries_mark_manifest_and_record(safe_wan: SafeGenerator, desk: Desk) -> None:
@@ -56,7 +56,7 @@ def test_a_clip_carries_mark_manifest_and_record(safe_wan: SafeGenerator, desk: 
     report = judge(evidence, InMemoryRegistry([released.record]), now=safe_wan.clock())
     assert report.verdict is Verdict.MADE_HERE
     media = open_media(released.path)
-    assert (media.width, media.height, media.frame_count, media.fps) == (256, 256, 9, 12)
+    assert (media.width, media.height, media.frame_count, media.fps) == (256, 256, 5, 12)
 
 
 @pytest.mark.parametrize("wanted", [MediaFormat.PNG, MediaFormat.JPEG, MediaFormat.WEBP])
@@ -192,7 +192,7 @@ def test_a_result_of_another_size_is_refused(
         return marked
 
     monkeypatch.setattr(pipeline_module, "sample", short)
-    with pytest.raises(QualityError, match="made 8 frames"):
+    with pytest.raises(QualityError, match="made 4 frames"):
         safe_wan.generate(CLIP, MEDIA_ID, register=desk)
 
 
@@ -208,7 +208,7 @@ def test_a_file_that_lost_frames_is_refused(
         return encoded
 
     monkeypatch.setattr(pipeline_module, "encode", cut)
-    with pytest.raises(SelfCheckError, match="holds 7 frames; 9 were written"):
+    with pytest.raises(SelfCheckError, match="holds 3 frames; 5 were written"):
         safe_wan.generate(CLIP, MEDIA_ID, register=desk)
     _nothing_came_out(safe_wan, desk)
 
@@ -263,7 +263,7 @@ def test_a_second_run_under_the_same_id_replaces_a_file_that_was_never_registere
     orphan.write_bytes(b"left by a killed process")
     released = safe_image.generate(PICTURE, MEDIA_ID, register=desk)
     assert released.path == orphan
-    assert np.asarray(Image.open(orphan)).shape == (512, 512, 3)
+    assert np.asarray(Image.open(orphan)).shape == (256, 256, 3)
 
 
 def _nothing_came_out(safe: SafeGenerator, desk: Desk) -> None:

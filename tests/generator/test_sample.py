@@ -21,8 +21,8 @@ from generator.stages import never_cancelled, no_progress
 from tests.generator.conftest import MEDIA_ID, InPlaceDetector
 from watermark import AudioDetector, Detector, EmbeddingError, KeyRing, Mark
 
-CLIP = Request(prompt="a boat", width=256, height=256, frames=9, steps=2, seed=3)
-PICTURE = Request(prompt="a boat", width=512, height=512, steps=2, seed=3)
+CLIP = Request(prompt="a boat", width=256, height=256, frames=5, steps=2, seed=3)
+PICTURE = Request(prompt="a boat", width=256, height=256, steps=2, seed=3)
 Run = Callable[..., MarkedFrames]
 
 
