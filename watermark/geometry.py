@@ -46,8 +46,8 @@ def aligned(height: int, width: int, *, mirrored: bool = False) -> Matrix:
 
 
 def project(matrix: Matrix, points: Matrix) -> Matrix:
-    """Map points [..., 2] as (x, y) through a homography."""
-    mapped = points @ matrix[:, :2].T + matrix[:, 2]
+    """Map points [..., m, 2] as (x, y) through a homography, or [m, 2] through n of them, [n, 3, 3]."""
+    mapped = points @ matrix[..., :2].swapaxes(-1, -2) + matrix[..., None, :, 2]
     projected: Matrix = mapped[..., :2] / mapped[..., 2:]
     return projected
 

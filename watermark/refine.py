@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from watermark.frontend import Maps
-from watermark.geometry import Matrix
+from watermark.geometry import Matrix, project
 from watermark.layout import CHANNELS, SHORT_SIDE, Pilot, lay_pilot
 
 _WINDOWS = 4  # per axis
@@ -89,8 +89,8 @@ class Refiner:
         that explains it.
         """
         inverse: Matrix = np.linalg.inv(self.to_work @ np.stack(canonical_to_pixels))
-        for model in (_SIMILARITY, _SIMILARITY):
-            inverse = self._climb(self._reduce(inverse), inverse, model)
+        for _ in range(2):
+            inverse = self._climb(self._reduce(inverse), inverse, _SIMILARITY)
         for model in (_AFFINITY, _HOMOGRAPHY):
             reduced = self._reduce(inverse)
             freer = self._climb(reduced, inverse, model)
@@ -134,7 +134,7 @@ class Refiner:
         """Answers with the expected phases taken out: real and positive where the pilot lies as `inverse`
         says.
         """
-        at = _project(inverse, reduced.centres)
+        at = project(inverse, reduced.centres)
         phases = self.waves @ at.swapaxes(1, 2) + self.phases
         return reduced.answers * _unit(-phases, np.complex128)
 
@@ -148,7 +148,7 @@ class Refiner:
         """One Gauss-Newton step as homographies in canonical units, to be applied after `inverse`."""
         turned = self._turned(reduced, inverse)
         count, _, windows = turned.shape
-        basis = _basis(_project(inverse, reduced.centres) / _REACH) @ model  # [n, windows, 2, parameters]
+        basis = _basis(project(inverse, reduced.centres) / _REACH) @ model  # [n, windows, 2, parameters]
         along = basis.transpose(0, 2, 1, 3).reshape(count, 2, -1)
         slopes = (self.waves @ along).reshape(count, len(self.waves) * windows, -1)
         gradient = turned.imag.reshape(count, 1, -1) @ slopes
@@ -184,7 +184,8 @@ def _window_sums(
     plane: NDArray[np.float32], waves: Real, rows: list[NDArray[np.int64]], columns: list[NDArray[np.int64]]
 ) -> Complex:
     """sum P(p) exp(-2 pi i g.(p - centre)) over each window: complex [waves, windows]."""
-    across = np.concatenate([_phasor(waves[:, 0], len(column)) for column in columns], axis=1)
+    turns = {size: _phasor(waves[:, 0], size) for size in {len(column) for column in columns}}
+    across = np.concatenate([turns[len(column)] for column in columns], axis=1)
     down = {size: _phasor(waves[:, 1], size) for size in {len(row) for row in rows}}
     firsts = [column[0] for column in columns]
     strip = np.empty((len(waves), plane.shape[1]), np.complex64)
@@ -216,13 +217,6 @@ def _jacobian(homography: Matrix, point: Real) -> Real:
     at = np.concatenate([x, y], axis=1)[:, :, None] / w
     jacobian: Real = (homography[:, :2, :2] - at * homography[:, 2:, :2]) / w
     return jacobian
-
-
-def _project(homography: Matrix, points: Real) -> Real:
-    """Points [m, 2] through homographies [n, 3, 3]: float [n, m, 2]."""
-    mapped = points @ homography[:, :, :2].swapaxes(1, 2) + homography[:, None, :, 2]
-    projected: Real = mapped[..., :2] / mapped[..., 2:]
-    return projected
 
 
 def _basis(at: Real) -> Real:
