@@ -24,18 +24,13 @@ from watermark.audio_layout import (
     lay_audio_chips,
     lay_audio_pilot,
 )
-from watermark.coding import CODED_BITS, best_correlations, decode_list
-from watermark.detect import LIST_LENGTH, Band
+from watermark.coding import CODED_BITS
+from watermark.detect import Band
 from watermark.errors import DetectionError
 from watermark.keys import KeyRing, MarkKey
-from watermark.payload import MediaId, decode_payload
-from watermark.statistics import (
-    LOG10_P_DETECTED,
-    LOG10_P_INCONCLUSIVE,
-    least_correlation,
-    log10_multiplicity,
-    message_log10_p,
-)
+from watermark.messages import Message, read_message
+from watermark.payload import MediaId
+from watermark.statistics import LOG10_P_DETECTED, log10_multiplicity
 
 STAGES = 3  # the whole sound evened out, the whole sound half evened out, windows: fixed in advance
 SHIFTS = 4  # read in each stage per ring, where its pilot answers best
@@ -47,7 +42,6 @@ _FLOOR = 1e-7  # of the largest power: below, a bin is codec noise
 _FRAMES = Frames(1_024, 256)  # 64 ms: long enough to look between the harmonics of a voice
 _TILT = 0.25  # of the level that the second stage leaves: loud bands outweigh those that only hold noise
 _NEIGHBOURS = 17  # bins, 266 Hz: over which that level is taken
-_GATE_SLACK = 1.0  # decades, as in `detect`
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,7 @@ class _Reading:
 
 @dataclass(frozen=True)
 class _Candidate:
-    log10_p: float
-    media_id: MediaId
+    message: Message
     key: MarkKey
     offset: float
 
@@ -104,7 +97,7 @@ class AudioDetector:
         best: _Candidate | None = None
         for parts in _stages(mono):
             best = min(filter(None, (best, self._examine(parts))), key=_log10_p, default=None)
-            if best is not None and best.log10_p <= LOG10_P_DETECTED:
+            if best is not None and best.message.log10_p <= LOG10_P_DETECTED:
                 break
         return _verdict(best, len(mono) / RATE)
 
@@ -125,10 +118,8 @@ class AudioDetector:
     def _read(self, reading: _Reading, ring: KeyRing, multiplicity: float) -> _Candidate | None:
         keys = self._keys[ring]
         soft = np.stack([_soft_bits(reading.values, self._laid(key)) for key in keys])
-        bounds = [message_log10_p(float(t), multiplicity) for t in best_correlations(soft)]
-        promising = [i for i, bound in enumerate(bounds) if bound <= LOG10_P_INCONCLUSIVE + _GATE_SLACK]
-        found = [_decode(soft[i], keys[i], reading.offset, multiplicity) for i in promising]
-        return min(filter(None, found), key=_log10_p, default=None)
+        message = read_message(soft, [AudioSeeds.of(key).payload for key in keys], multiplicity)
+        return _Candidate(message, keys[message.word], reading.offset) if message else None
 
     def _laid(self, key: MarkKey) -> AudioChips:
         if key not in self._chips:
@@ -219,24 +210,14 @@ def _soft_bits(values: Wave, chips: AudioChips) -> NDArray[np.float32]:
     return scaled
 
 
-def _decode(soft: NDArray[np.float32], key: MarkKey, offset: float, multiplicity: float) -> _Candidate | None:
-    seed = AudioSeeds.of(key).payload
-    least = least_correlation(LOG10_P_INCONCLUSIVE, multiplicity)
-    for bits, t in decode_list(soft, least=least, limit=LIST_LENGTH):
-        media_id = decode_payload(bits, seed)
-        if media_id is not None:
-            return _Candidate(message_log10_p(t, multiplicity), media_id, key, offset)
-    return None
-
-
 def _log10_p(candidate: _Candidate) -> float:
-    return candidate.log10_p
+    return candidate.message.log10_p
 
 
 def _verdict(best: _Candidate | None, seconds: float) -> AudioDetection:
-    if best is None or best.log10_p > LOG10_P_INCONCLUSIVE:
-        return AudioDetection(False, Band.NONE, None, None, best.log10_p if best else 0.0, seconds, None)
-    if best.log10_p > LOG10_P_DETECTED:
-        return AudioDetection(False, Band.INCONCLUSIVE, None, None, best.log10_p, seconds, None)
-    key_id, offset = best.key.key_id, best.offset
-    return AudioDetection(True, Band.DETECTED, best.media_id, key_id, best.log10_p, seconds, offset)
+    if best is None:
+        return AudioDetection(False, Band.NONE, None, None, 0.0, seconds, None)
+    log10_p, media_id = best.message.log10_p, best.message.media_id
+    if log10_p > LOG10_P_DETECTED:
+        return AudioDetection(False, Band.INCONCLUSIVE, None, None, log10_p, seconds, None)
+    return AudioDetection(True, Band.DETECTED, media_id, best.key.key_id, log10_p, seconds, best.offset)

@@ -49,50 +49,68 @@ def _edge_signs() -> Soft:
 
 
 _EDGES = _edge_signs()
-# A new state s is reached from the old states s >> 1 and s >> 1 | 128 (the bit that leaves the register).
-_FROM = np.stack([np.arange(STATES) >> 1, np.arange(STATES) >> 1 | STATES >> 1])
-_REGISTER = _FROM << 1 | (np.arange(STATES) & 1)
+# All generators hold the newest and the oldest bit, so that each of the two negates all four coded bits.
+# States k and k + 128 lead to 2 k and 2 k + 1; one number says what all four ways send.
+_WAYS = _EDGES[:STATES:2]
 
 
-def best_correlations(soft: Soft) -> Soft:
+def best_correlations(soft: Soft, leading: Bits | None = None) -> Soft:
     """For received words, float [n, 256], positive where a coded 0 is likelier: what the best path through
     the code correlates to, float32 [n]. No code word exceeds it, but for paths that a single circulation
-    leaves unsettled.
+    leaves unsettled. Only messages that begin with `leading`, uint8 [n, bits], count where it is given.
     """
-    branch = _branches(soft)
-    metric = np.zeros((len(soft), STATES), np.float32)
-    for step in range(MESSAGE_BITS):
-        metric = _advance(metric, branch[step])
-    start = metric
-    for step in range(MESSAGE_BITS):
-        metric = _advance(metric, branch[step])
-    best: Soft = metric.max(axis=1) - start.max(axis=1)
+    gains = _gains(soft)
+    bars = _bars(leading)
+    start = _around(np.zeros((STATES, len(soft)), np.float32), gains, bars)
+    best: Soft = _around(start, gains, bars).max(axis=0) - start.max(axis=0)
     return best
 
 
-def _branches(soft: Soft) -> Soft:
-    """Metric of each transition: float32 [64, 2, n, 256] by step, predecessor and new state."""
-    edges = soft.reshape(-1, MESSAGE_BITS, 4).astype(np.float32).swapaxes(0, 1) @ _EDGES.T
-    return np.stack([edges.take(register, axis=-1) for register in _REGISTER], axis=1)
+def _gains(soft: Soft) -> Soft:
+    """float32 [64, 128, n]: what the way from state k to 2 k gains in each step."""
+    steps = soft.reshape(-1, MESSAGE_BITS, len(GENERATORS)).astype(np.float32)
+    return np.ascontiguousarray((steps @ _WAYS.T).transpose(1, 2, 0))
 
 
-def _advance(metric: Soft, branch: Soft) -> Soft:
-    """Best metric [n, 256] of each state after one step. Two states in a row come from the same two."""
-    ways = np.repeat(metric, 2, axis=1)
-    advanced: Soft = np.maximum(ways[:, :STATES] + branch[0], ways[:, STATES:] + branch[1])
+def _bars(leading: Bits | None) -> Soft:
+    """float32 [steps, 2, n]: minus infinity for the new bit that `leading`, uint8 [n, steps], rules out."""
+    if leading is None:
+        return np.empty((0, 2, 1), np.float32)
+    barred = np.stack([leading.T == 1, leading.T == 0], axis=1)
+    return np.where(barred, np.float32(-np.inf), np.float32(0))
+
+
+def _around(metric: Soft, gains: Soft, bars: Soft) -> Soft:
+    for step in range(MESSAGE_BITS):
+        metric = _advance(metric, step, gains, bars)
+    return metric
+
+
+def _advance(metric: Soft, step: int, gains: Soft, bars: Soft) -> Soft:
+    """Best metric [256, n] of each state after one more step."""
+    low, high, gain = metric[: STATES // 2], metric[STATES // 2 :], gains[step]
+    advanced: Soft = np.empty_like(metric)
+    np.maximum(low + gain, high - gain, out=advanced[0::2])
+    np.maximum(low - gain, high + gain, out=advanced[1::2])
+    if step < len(bars):
+        advanced[0::2] += bars[step, 0]
+        advanced[1::2] += bars[step, 1]
     return advanced
 
 
-def decode_list(soft: Soft, *, least: float, limit: int) -> Iterator[tuple[Bits, float]]:
+def decode_list(
+    soft: Soft, leading: Bits | None = None, *, least: float, limit: int
+) -> Iterator[tuple[Bits, float]]:
     """Messages for one received word, best first and none left out: (uint8 [64], correlation with `soft`).
 
-    `soft` is float [256], positive where a coded 0 is likelier. Ends at the first whose correlation is below
+    `soft` is float [256], positive where a coded 0 is likelier; where `leading`, uint8 [bits], is given, only
+    messages that begin with it are listed. Ends at the first whose correlation is below
     `least`, and after `limit` of them. Every way round the trellis is followed forwards from each of the 256
     states in which it may begin and end. The closed paths are then unrolled backwards, best first, for the
     next best always leaves one that was found before at a single place (Soong and Huang, ICASSP 1991).
     """
-    branch = _branches(soft)[:, :, 0]
-    metrics = _circulations(branch)
+    gains, bars = _gains(soft[None]), _bars(None if leading is None else leading[None])
+    metrics = _circulations(gains, bars)
     closed = np.diagonal(metrics[-1])
     heap = [
         _Path(-float(closed[s]), int(s), MESSAGE_BITS, int(s), 0) for s in np.flatnonzero(closed >= least)
@@ -102,7 +120,7 @@ def decode_list(soft: Soft, *, least: float, limit: int) -> Iterator[tuple[Bits,
         if not heap:
             return
         best = heapq.heappop(heap)
-        word, others = _unroll(best, metrics, branch, least)
+        word, others = _unroll(best, metrics, gains, least)
         for other in others:
             heapq.heappush(heap, other)
         yield np.unpackbits(np.frombuffer(word.to_bytes(MESSAGE_BITS // 8, "big"), np.uint8)), -best.cost
@@ -120,32 +138,31 @@ class _Path(NamedTuple):
     word: int
 
 
-def _circulations(branch: Soft) -> Soft:
+def _circulations(gains: Soft, bars: Soft) -> Soft:
     """Best correlation of the paths from each state at the start to each state before each step: float32
     [65, 256 states, 256 starts].
     """
     metrics = np.empty((MESSAGE_BITS + 1, STATES, STATES), np.float32)
     metrics[0] = np.where(np.eye(STATES, dtype=bool), 0, -np.inf)
     for step in range(MESSAGE_BITS):
-        before, gain = metrics[step], branch[step][..., None]
-        np.maximum(before[_FROM[0]] + gain[0], before[_FROM[1]] + gain[1], out=metrics[step + 1])
+        metrics[step + 1] = _advance(metrics[step], step, gains, bars)
     return metrics
 
 
-def _unroll(path: _Path, metrics: Soft, branch: Soft, least: float) -> tuple[int, list[_Path]]:
+def _unroll(path: _Path, metrics: Soft, gains: Soft, least: float) -> tuple[int, list[_Path]]:
     """The message of a path, and the paths that leave it once on the way back, down to `least`."""
     state, word, others = path.state, path.word, []
     for step in range(path.step, 0, -1):
         word |= (state & 1) << MESSAGE_BITS - step
-        arriving = [
-            float(metrics[step - 1, _FROM[side, state], path.start] + branch[step - 1, side, state])
-            for side in (0, 1)
-        ]
-        worse = int(arriving[0] >= arriving[1])
-        cost = path.cost + arriving[1 - worse] - arriving[worse]
+        low, high = state >> 1, state >> 1 | STATES >> 1
+        gain = float(gains[step - 1, low, 0]) * (1 - 2 * (state & 1))
+        from_low = float(metrics[step - 1, low, path.start]) + gain
+        from_high = float(metrics[step - 1, high, path.start]) - gain
+        best, worse = (low, high) if from_low > from_high else (high, low)
+        cost = path.cost + abs(from_low - from_high)
         if -cost >= least:
-            others.append(_Path(cost, path.start, step - 1, int(_FROM[worse, state]), word))
-        state = int(_FROM[1 - worse, state])
+            others.append(_Path(cost, path.start, step - 1, worse, word))
+        state = best
     return word, others
 
 

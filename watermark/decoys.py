@@ -14,7 +14,7 @@ import numpy as np
 from watermark.coding import best_correlations
 from watermark.keys import key_stream
 from watermark.layout import Chips
-from watermark.payload import CHECK_BITS
+from watermark.payload import CHECK_BITS, leading_bits
 from watermark.soft_bits import ChipValues, soft_bits
 
 DECOYS = 64
@@ -29,8 +29,10 @@ def decoy_log10_p(
     *,
     t: float,
     log10_multiplicity: float,
+    drawn: bool,
 ) -> float:
-    """Estimated chance that a key which marked nothing reads a message that correlates to `t`.
+    """Estimated chance that a key which marked nothing reads a message, of a drawn id or of another, that
+    correlates to `t`.
 
     `chips` are those of the sub-key that read the message off `values`; each decoy has signs of its own in
     their places. What the best path through the code correlates to follows a Gumbel law (the largest of very
@@ -41,11 +43,12 @@ def decoy_log10_p(
     words = -(-sum(sizes) // 32)
     stream = key_stream(payload_seed, "decoys", DECOYS * words).view(np.uint8).reshape(DECOYS, -1)
     soft = np.stack([soft_bits(values, _with_signs(chips, sizes, row)) for row in stream])
-    best = best_correlations(soft).astype(np.float64)
+    leading = np.tile(leading_bits(payload_seed), (DECOYS, 1)) if drawn else None
+    best = best_correlations(soft, leading).astype(np.float64)
     scale = max(float(best.std(ddof=1)) * _GUMBEL_SCALE, 1e-9)
     mode = float(best.mean()) - _GUMBEL_SHIFT * scale
     words_above = -(t - mode) / scale / math.log(10)
-    return min(0.0, words_above - CHECK_BITS * math.log10(2) + log10_multiplicity)
+    return min(0.0, words_above + (1 - CHECK_BITS) * math.log10(2) + log10_multiplicity)
 
 
 def _with_signs(chips: tuple[Chips, ...], sizes: list[int], row: np.ndarray) -> tuple[Chips, ...]:

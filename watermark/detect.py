@@ -9,30 +9,20 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.coding import best_correlations, decode_list
 from watermark.decoys import decoy_log10_p
 from watermark.errors import DetectionError
 from watermark.frontend import Maps, accumulate
 from watermark.geometry import Geometry, aligned
 from watermark.keys import KeyRing, MarkKey
 from watermark.layout import CHANNELS, Chips, lay_chips
-from watermark.payload import MediaId, decode_payload
+from watermark.messages import Message, read_message
+from watermark.payload import MediaId
 from watermark.refine import Fit, Refiner
 from watermark.search import search
 from watermark.soft_bits import ChipReader, ChipValues, soft_bits
-from watermark.statistics import (
-    LOG10_P_DETECTED,
-    LOG10_P_INCONCLUSIVE,
-    least_correlation,
-    log10_multiplicity,
-    message_log10_p,
-)
+from watermark.statistics import LOG10_P_DETECTED, LOG10_P_INCONCLUSIVE, log10_multiplicity
 
 SEARCHED_GEOMETRIES = 4  # read after a search, per ring; each is a hypothesis per sub-key
-LIST_LENGTH = 512  # code words whose check is looked at, of those within the bound: few pictures have ten
-_GATE_SLACK = (
-    1.0  # decades: the best path through the trellis is a bound on code words, but for ties that it broke
-)
 
 
 class Band(StrEnum):
@@ -68,13 +58,11 @@ class Detection:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A message that was read: correlation `t`, at one of `log10_multiplicity` tests, off `values`."""
+    """A message that was read under `key`, at one of `log10_multiplicity` tests, off `values`."""
 
-    log10_p: float
-    media_id: MediaId
+    message: Message
     key: MarkKey
     geometry: Geometry
-    t: float
     log10_multiplicity: float
     values: tuple[ChipValues, ...]
 
@@ -117,32 +105,26 @@ class Detector:
         for view, propose in stages:
             found = self._examine(view, propose, share=1 / len(stages))
             best = min(filter(None, (best, found)), key=_log10_p, default=None)
-            if best is not None and best.log10_p <= LOG10_P_DETECTED:
+            if best is not None and best.message.log10_p <= LOG10_P_DETECTED:
                 break
         return self._verdict(best, maps.frames)
 
     def _verdict(self, best: _Candidate | None, frames: int) -> Detection:
-        if best is None or best.log10_p > LOG10_P_INCONCLUSIVE:
-            return Detection(False, Band.NONE, None, None, best.log10_p if best else 0.0, frames, None)
+        if best is None:
+            return Detection(False, Band.NONE, None, None, 0.0, frames, None)
+        log10_p, media_id = best.message.log10_p, best.message.media_id
         decoys = decoy_log10_p(
             best.values,
             self._laid(best.key),
             best.key.payload_seed,
-            t=best.t,
+            t=best.message.t,
             log10_multiplicity=best.log10_multiplicity,
+            drawn=media_id.drawn,
         )
-        if best.log10_p > LOG10_P_DETECTED or decoys > LOG10_P_INCONCLUSIVE:
-            return Detection(False, Band.INCONCLUSIVE, None, None, best.log10_p, frames, None, decoys)
-        return Detection(
-            True,
-            Band.DETECTED,
-            best.media_id,
-            best.key.key_id,
-            best.log10_p,
-            frames,
-            best.geometry,
-            decoys,
-        )
+        if log10_p > LOG10_P_DETECTED or decoys > LOG10_P_INCONCLUSIVE:
+            return Detection(False, Band.INCONCLUSIVE, None, None, log10_p, frames, None, decoys)
+        key_id = best.key.key_id
+        return Detection(True, Band.DETECTED, media_id, key_id, log10_p, frames, best.geometry, decoys)
 
     def _examine(
         self, maps: Maps, propose: Callable[[Maps, KeyRing], list[Fit]], *, share: float
@@ -172,33 +154,11 @@ class Detector:
         values = reader.read(fit.canonical_to_pixels, fit.strengths)
         keys = self._keys[ring]
         soft = np.stack([soft_bits(values, self._laid(key)) for key in keys])
-        bounds = [message_log10_p(float(t), multiplicity) for t in best_correlations(soft)]
-        promising = [i for i, bound in enumerate(bounds) if bound <= LOG10_P_INCONCLUSIVE + _GATE_SLACK]
-        candidates = [self._decode(soft[i], keys[i], fit, multiplicity, values) for i in promising]
-        return min(filter(None, candidates), key=_log10_p, default=None)
-
-    @staticmethod
-    def _decode(
-        soft: NDArray[np.float32],
-        key: MarkKey,
-        fit: Fit,
-        multiplicity: float,
-        values: tuple[ChipValues, ...],
-    ) -> _Candidate | None:
-        least = least_correlation(LOG10_P_INCONCLUSIVE, multiplicity)
-        for bits, t in decode_list(soft, least=least, limit=LIST_LENGTH):
-            media_id = decode_payload(bits, key.payload_seed)
-            if media_id is not None:
-                return _Candidate(
-                    message_log10_p(t, multiplicity),
-                    media_id,
-                    key,
-                    Geometry.of(fit.canonical_to_pixels),
-                    t,
-                    multiplicity,
-                    values,
-                )
-        return None
+        message = read_message(soft, [key.payload_seed for key in keys], multiplicity)
+        if message is None:
+            return None
+        geometry = Geometry.of(fit.canonical_to_pixels)
+        return _Candidate(message, keys[message.word], geometry, multiplicity, values)
 
     def _laid(self, key: MarkKey) -> tuple[Chips, ...]:
         if key not in self._chips:
@@ -207,4 +167,4 @@ class Detector:
 
 
 def _log10_p(candidate: _Candidate) -> float:
-    return candidate.log10_p
+    return candidate.message.log10_p

@@ -169,7 +169,9 @@ class _Search:
             span = best_range(whole.over_cells(cells))
         there = reading.evidence(self.timeline.sum(span)).within(cells)
         hole = find_hole(whole.over_time(span), cells)
-        return _Part(key, found, span, cells, hole, message_log10_p(there, self._multiplicity(key)))
+        drawn = found.media_id is not None and found.media_id.drawn
+        log10_p = message_log10_p(there, self._multiplicity(key), drawn=drawn)
+        return _Part(key, found, span, cells, hole, log10_p)
 
     def _multiplicity(self, key: MarkKey) -> float:
         """log10 of the hypotheses of one answer: every geometry that may be read, in every span and box. The

@@ -19,6 +19,8 @@ from watermark.keys import FORMAT_VERSION, key_stream
 ID_BITS = 48
 CHECK_BITS = 16
 MESSAGE_BITS = ID_BITS + CHECK_BITS
+DRAWN_BITS = 32  # of the ids that `MediaId.draw` gives: all bits before these are zero
+LEADING_BITS = ID_BITS - DRAWN_BITS
 Bits = NDArray[np.uint8]
 
 _HEX_ID = re.compile(r"[0-9a-f]{12}", re.IGNORECASE)
@@ -26,7 +28,7 @@ _HEX_ID = re.compile(r"[0-9a-f]{12}", re.IGNORECASE)
 
 @dataclass(frozen=True, order=True)
 class MediaId:
-    """A 48-bit number that names one medium."""
+    """A 48-bit number that names one medium. What `draw` gives is read off weaker marks than the rest."""
 
     value: int
 
@@ -39,6 +41,11 @@ class MediaId:
         """Twelve lower-case hexadecimal digits."""
         return f"{self.value:012x}"
 
+    @property
+    def drawn(self) -> bool:
+        """Whether `draw` can have given it: below 2^32."""
+        return self.value < 1 << DRAWN_BITS
+
     @staticmethod
     def parse(text: str) -> MediaId:
         """Read what `hex` writes; `MediaId.parse(i.hex) == i`. Raises `PayloadError` for anything else."""
@@ -48,8 +55,8 @@ class MediaId:
 
     @staticmethod
     def draw(token_bytes: Callable[[int], bytes]) -> MediaId:
-        """A new random id; `token_bytes(n)` gives n random bytes, as `secrets.token_bytes` does."""
-        return MediaId(int.from_bytes(token_bytes(ID_BITS // 8), "big"))
+        """A new random id below 2^32; `token_bytes(n)` gives n random bytes, as that of `secrets` does."""
+        return MediaId(int.from_bytes(token_bytes(DRAWN_BITS // 8), "big"))
 
     def __str__(self) -> str:
         return self.hex
@@ -69,6 +76,11 @@ def decode_payload(bits: Bits, payload_seed: bytes) -> MediaId | None:
     message = np.packbits(bits ^ _whitening(payload_seed)).tobytes()
     body, check = message[:6], int.from_bytes(message[6:], "big")
     return MediaId(int.from_bytes(body, "big")) if check == _check(body) else None
+
+
+def leading_bits(payload_seed: bytes) -> Bits:
+    """The first bits, uint8 [16], that the whitened messages of all drawn ids share."""
+    return _whitening(payload_seed)[:LEADING_BITS]
 
 
 def _check(body: bytes) -> int:

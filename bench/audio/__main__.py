@@ -65,8 +65,8 @@ def ring_of(number: int) -> KeyRing:
 
 
 def media_id_of(number: int) -> MediaId:
-    """A random id for `number`."""
-    return MediaId(int.from_bytes(hashlib.sha256(f"id {number}".encode()).digest()[:6], "big"))
+    """A random id for `number`, drawn as the product draws ids."""
+    return MediaId.draw(lambda count: hashlib.sha256(f"id {number}".encode()).digest()[:count])
 
 
 def cells(pieces: list[Piece], keys: int, build: str, done: set[tuple[str, str, int]]) -> Iterator[Cell]:

@@ -7,7 +7,6 @@ picture.
 """
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,7 +24,7 @@ from watermark.geometry import aligned
 from watermark.layout import CHANNELS, lay_chips
 from watermark.payload import encode_payload
 from watermark.soft_bits import ChipReader, ChipValues, soft_bits
-from watermark.statistics import LOG10_P_DETECTED, message_log10_p
+from watermark.statistics import LOG10_P_DETECTED, log10_tail, message_log10_p
 
 FIRST_KEY = 1_000_000
 """Null keys start here, far from those of the robustness trials."""
@@ -91,8 +90,8 @@ def word_pair(number: int, media: Sequence[Medium], build: str) -> NullPair:
     chips = tuple(lay_chips(seed, channel) for channel in CHANNELS)
     word = 1.0 - 2.0 * encode(encode_payload(media_id_of(0), seed))
     t = float(soft_bits(_values(medium, group), chips) @ word)
-    log10_p = round(min(0.0, -t * abs(t) / 2 / math.log(10)), 4)
-    found = message_log10_p(t, 0.0) <= LOG10_P_DETECTED
+    log10_p = round(log10_tail(t), 4)
+    found = message_log10_p(t, 0.0, drawn=True) <= LOG10_P_DETECTED
     band = "detected" if found else "none"
     return NullPair("one word", medium.name, FIRST_KEY + number, log10_p, found, band, 0.0, build)
 

@@ -66,8 +66,8 @@ def ring_of(key: int) -> KeyRing:
 
 
 def media_id_of(message: int) -> MediaId:
-    """Media id number `message`."""
-    return MediaId(int.from_bytes(secret("media id", message)[:6], "big"))
+    """Media id number `message`, drawn as the product draws ids."""
+    return MediaId.draw(lambda count: secret("media id", message)[:count])
 
 
 def to_float(frames: Frames) -> torch.Tensor:

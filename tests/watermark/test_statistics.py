@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -18,29 +19,56 @@ from watermark.geometry import aligned
 from watermark.layout import CHANNELS, Chips, lay_chips
 from watermark.payload import encode_payload
 from watermark.soft_bits import ChipReader, ChipValues, soft_bits
-from watermark.statistics import log10_multiplicity, message_log10_p
+from watermark.statistics import (
+    least_correlation,
+    log10_multiplicity,
+    log10_tail,
+    log10_words,
+    message_log10_p,
+)
 
 KEYS = 300
 
 
-@given(st.floats(0, 60), st.floats(0, 10))
-def test_p_is_a_falling_probability(t: float, multiplicity: float) -> None:
-    p = message_log10_p(t, multiplicity)
+@given(st.floats(-60, 60), st.floats(0, 10), st.booleans())
+def test_p_is_a_falling_probability(t: float, multiplicity: float, drawn: bool) -> None:
+    p = message_log10_p(t, multiplicity, drawn=drawn)
     assert p <= 0
-    assert message_log10_p(t + 0.1, multiplicity) <= p
+    assert message_log10_p(t + 0.1, multiplicity, drawn=drawn) <= p
 
 
-def test_p_at_the_threshold() -> None:
-    """exp(-t^2 / 2) times 2^48 words times 2 x 32 tests is 1e-6 at t = 10.13."""
+@pytest.mark.parametrize(("drawn", "bits", "expected"), [(True, 33, 8.83), (False, 49, 9.99)])
+def test_p_at_the_threshold(drawn: bool, bits: int, expected: float) -> None:
+    """3.178 times the normal tail times half the words times 2 x 32 tests is 1e-6 at the expected t."""
     multiplicity = log10_multiplicity(32, share=0.5)
-    t = math.sqrt(2 * math.log(10**6 * 2**48 * 64))
-    assert message_log10_p(t, multiplicity) == pytest.approx(-6)
-    assert t == pytest.approx(10.12, abs=0.01)
+    t = least_correlation(-6, multiplicity, drawn=drawn)
+    assert t == pytest.approx(expected, abs=0.01)
+    assert message_log10_p(t, multiplicity, drawn=drawn) == pytest.approx(-6)
+    normal = math.erfc(t / math.sqrt(2)) / 2
+    assert math.log10(3.178 * normal * 2.0**bits * 64) == pytest.approx(-6, abs=0.001)
+
+
+def test_the_words_share_one_probability() -> None:
+    """The union bound holds because what all words together may spend is not more than one."""
+    spent = 2.0**32 * 10 ** -log10_words(drawn=True) + 2.0**48 * 10 ** -log10_words(drawn=False)
+    assert spent == pytest.approx(1)
+
+
+def test_the_tail_is_tight_where_it_is_known_to_be() -> None:
+    """Two signs of weight 1 / sqrt 2 reach sqrt 2 a quarter of the time, which is what the bound says."""
+    assert 10 ** log10_tail(math.sqrt(2)) == pytest.approx(0.25)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=10), st.floats(-1, 4))
+def test_no_sum_of_signs_exceeds_the_tail(weights: list[float], t: float) -> None:
+    a = np.array(weights) / np.linalg.norm(weights)
+    sums = np.array(list(product((-1, 1), repeat=len(a)))) @ a
+    assert np.mean(sums >= t) <= 10 ** log10_tail(t) * (1 + 1e-9)
 
 
 def test_unmarked_pictures_stay_under_the_bound(photo: Frame) -> None:
-    """For each of many keys, t of one fixed code word on an unmarked photograph: spread 1, tail below
-    exp(-T^2 / 2).
+    """For each of many keys, t of one fixed code word on an unmarked photograph: spread 1, tail below the
+    bound.
     """
     values = ChipReader.of(accumulate([photo])).read(aligned(512, 512), np.array([1.0, 3.0]))
     seeds = [hashlib.sha256(f"null {i}".encode()).digest() for i in range(KEYS)]
@@ -48,7 +76,7 @@ def test_unmarked_pictures_stay_under_the_bound(photo: Frame) -> None:
     assert ts.std() == pytest.approx(1, abs=0.15)
     assert abs(ts.mean()) < 4 / math.sqrt(KEYS)
     for threshold in (1.0, 2.0, 3.0):
-        assert np.mean(ts > threshold) <= math.exp(-(threshold**2) / 2) + 3 / KEYS
+        assert np.mean(ts > threshold) <= 10 ** log10_tail(threshold) + 3 / KEYS
 
 
 def _t(values: tuple[ChipValues, ...], seed: bytes) -> float:
@@ -69,12 +97,13 @@ def read_by(key: MarkKey, picture: Frame) -> tuple[tuple[ChipValues, ...], tuple
 
 def test_decoys_agree_with_a_mark_and_not_with_chance(photo: Frame, marked_photo: Frame, mark: Mark) -> None:
     values, chips, t = read_by(mark.key, marked_photo)
-    ask = partial(decoy_log10_p, payload_seed=mark.key.payload_seed, log10_multiplicity=1.8)
+    ask = partial(decoy_log10_p, payload_seed=mark.key.payload_seed, log10_multiplicity=1.8, drawn=False)
     assert ask(values, chips, t=t) < -20
     values, chips, _ = read_by(mark.key, photo)
     usual = float(best_correlations(soft_bits(values, chips)[None])[0])
     assert ask(values, chips, t=usual) > -5  # what a key reads that is not there
-    assert -9 < ask(values, chips, t=10.2) < -3  # the bound of 1e-6, seen by the sample
+    assert -9 < ask(values, chips, t=10.0) < -3  # the bound of 1e-6, seen by the sample
+    assert -9 < ask(values, chips, t=8.8, drawn=True) < -3  # and that of the drawn ids
 
 
 def test_decoys_see_a_reader_that_reads_too_much(
@@ -82,8 +111,11 @@ def test_decoys_see_a_reader_that_reads_too_much(
 ) -> None:
     """Were all correlations inflated by a fault, decoys would be too, and a find at the bound would fall."""
     values, chips, _ = read_by(mark.key, marked_photo)
+    ask = partial(decoys.decoy_log10_p, values, chips, mark.key.payload_seed, log10_multiplicity=1.8)
     monkeypatch.setattr(decoys, "soft_bits", lambda *given: 1.3 * soft_bits(*given))
-    assert decoys.decoy_log10_p(values, chips, mark.key.payload_seed, t=10.2, log10_multiplicity=1.8) > -3
+    assert ask(t=10.0, drawn=False) > -3
+    monkeypatch.setattr(decoys, "soft_bits", lambda *given: 1.4 * soft_bits(*given))
+    assert ask(t=8.8, drawn=True) > -3  # of fewer words the best is further below the bound
 
 
 def test_a_find_against_which_the_decoys_speak_is_inconclusive(
