@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from watermark.coding import Soft, best_correlations, decode_list
-from watermark.payload import MediaId, decode_payload, leading_bits
+from watermark.payload import Bits, MediaId, decode_payload, leading_bits
 from watermark.statistics import LOG10_P_INCONCLUSIVE, least_correlation, message_log10_p
 
 LIST_LENGTH = 4096  # code words whose check is looked at, of those within the bound: few pictures have ten
@@ -31,29 +31,28 @@ def read_message(soft: Soft, payload_seeds: Sequence[bytes], log10_multiplicity:
     """The strongest message at 10^-3 or better in received words, float [n, 256], of the sub-keys with these
     payload seeds.
 
-    Drawn ids are looked for on their own: their first bits are known, so a weaker word will do.
+    Where none of all ids is found, drawn ones are looked for on their own: their first bits are known, so a
+    weaker word will do.
     """
-    found = [
-        message
-        for drawn in (True, False)
-        for message in _messages(soft, payload_seeds, log10_multiplicity, drawn=drawn)
-    ]
-    return min(found, key=lambda message: message.log10_p, default=None)
+    found: dict[int, Message] = {}
+    for drawn in (False, True):
+        leading = np.stack([leading_bits(seed) for seed in payload_seeds]) if drawn else None
+        for word, best in enumerate(best_correlations(soft, leading)):
+            bound = message_log10_p(float(best), log10_multiplicity, drawn=drawn)
+            if word not in found and bound <= LOG10_P_INCONCLUSIVE + _GATE_SLACK:
+                found |= _decode(soft, payload_seeds, word, log10_multiplicity, leading)
+    return min(found.values(), key=lambda message: message.log10_p, default=None)
 
 
-def _messages(
-    soft: Soft, payload_seeds: Sequence[bytes], log10_multiplicity: float, *, drawn: bool
-) -> Iterator[Message]:
-    leading = np.stack([leading_bits(seed) for seed in payload_seeds]) if drawn else None
-    for word, best in enumerate(best_correlations(soft, leading)):
-        bound = message_log10_p(float(best), log10_multiplicity, drawn=drawn)
-        if bound > LOG10_P_INCONCLUSIVE + _GATE_SLACK:
-            continue
-        least = least_correlation(LOG10_P_INCONCLUSIVE, log10_multiplicity, drawn=drawn)
-        starts = None if leading is None else leading[word]
-        for bits, t in decode_list(soft[word], starts, least=least, limit=LIST_LENGTH):
-            media_id = decode_payload(bits, payload_seeds[word])
-            if media_id is not None:
-                log10_p = message_log10_p(t, log10_multiplicity, drawn=media_id.drawn)
-                yield Message(log10_p, t, media_id, word)
-                break
+def _decode(
+    soft: Soft, payload_seeds: Sequence[bytes], word: int, log10_multiplicity: float, leading: Bits | None
+) -> dict[int, Message]:
+    """The likeliest message whose check is right in one word, by its number; empty where there is none."""
+    least = least_correlation(LOG10_P_INCONCLUSIVE, log10_multiplicity, drawn=leading is not None)
+    start = None if leading is None else leading[word]
+    for bits, t in decode_list(soft[word], start, least=least, limit=LIST_LENGTH):
+        media_id = decode_payload(bits, payload_seeds[word])
+        if media_id is not None:
+            log10_p = message_log10_p(t, log10_multiplicity, drawn=media_id.drawn)
+            return {word: Message(log10_p, t, media_id, word)}
+    return {}
