@@ -1,6 +1,6 @@
 """Unmarked clips of the embedded generator, for tables that should hold on generated media too.
 
-`python -m bench.watermark.generated --out FOLDER`, then `python -m bench.watermark --media FOLDER --kinds video`.
+`python -m bench.watermark.generated --out FOLDER`, then `python -m bench.watermark --media FOLDER`.
 """
 
 from __future__ import annotations
