@@ -57,7 +57,8 @@ _WAYS = _EDGES[:STATES:2]
 def best_correlations(soft: Soft, leading: Bits | None = None) -> Soft:
     """For received words, float [n, 256], positive where a coded 0 is likelier: what the best path through
     the code correlates to, float32 [n]. No code word exceeds it, but for paths that a single circulation
-    leaves unsettled. Only messages that begin with `leading`, uint8 [n, bits], count where it is given.
+    leaves unsettled. Where `leading`, uint8 [n, bits], is given, only messages count that begin with its 0s
+    and 1s; other values stand for either bit.
     """
     gains = _gains(soft)
     bars = _bars(leading)
@@ -73,7 +74,7 @@ def _gains(soft: Soft) -> Soft:
 
 
 def _bars(leading: Bits | None) -> Soft:
-    """float32 [steps, 2, n]: minus infinity for the new bit that `leading`, uint8 [n, steps], rules out."""
+    """float32 [steps, 2, n]: minus infinity for a new bit that `leading`, uint8 [n, steps], rules out."""
     if leading is None:
         return np.empty((0, 2, 1), np.float32)
     barred = np.stack([leading.T == 1, leading.T == 0], axis=1)

@@ -12,6 +12,7 @@ from watermark.payload import Bits, MediaId, decode_payload, leading_bits
 from watermark.statistics import LOG10_P_INCONCLUSIVE, least_correlation, message_log10_p
 
 LIST_LENGTH = 4096  # code words whose check is looked at, of those within the bound: few pictures have ten
+_EITHER = 2
 _GATE_SLACK = (
     1.0  # decades: the best path through the trellis is a bound on code words, but for ties that it broke
 )
@@ -34,14 +35,23 @@ def read_message(soft: Soft, payload_seeds: Sequence[bytes], log10_multiplicity:
     Where none of all ids is found, drawn ones are looked for on their own: their first bits are known, so a
     weaker word will do.
     """
+    leading = np.stack([leading_bits(seed) for seed in payload_seeds])
+    any_id, drawn_id = _best(soft, leading)
     found: dict[int, Message] = {}
-    for drawn in (False, True):
-        leading = np.stack([leading_bits(seed) for seed in payload_seeds]) if drawn else None
-        for word, best in enumerate(best_correlations(soft, leading)):
-            bound = message_log10_p(float(best), log10_multiplicity, drawn=drawn)
-            if word not in found and bound <= LOG10_P_INCONCLUSIVE + _GATE_SLACK:
-                found |= _decode(soft, payload_seeds, word, log10_multiplicity, leading)
+    for drawn, best, start in ((False, any_id, None), (True, drawn_id, leading)):
+        bounds = [message_log10_p(float(t), log10_multiplicity, drawn=drawn) for t in best]
+        promising = (i for i, bound in enumerate(bounds) if bound <= LOG10_P_INCONCLUSIVE + _GATE_SLACK)
+        for word in promising:
+            if word not in found:
+                found |= _decode(soft, payload_seeds, word, log10_multiplicity, start)
     return min(found.values(), key=lambda message: message.log10_p, default=None)
+
+
+def _best(soft: Soft, leading: Bits) -> tuple[Soft, Soft]:
+    """What any path correlates to at most in each word, and what any does that begins with `leading`."""
+    both = np.concatenate([np.full_like(leading, _EITHER), leading])
+    best = best_correlations(np.concatenate([soft, soft]), both)
+    return best[: len(soft)], best[len(soft) :]
 
 
 def _decode(

