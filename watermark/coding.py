@@ -21,6 +21,8 @@ GENERATORS = (0o463, 0o535, 0o733, 0o745)
 MEMORY = 8
 STATES = 1 << MEMORY
 CODED_BITS = MESSAGE_BITS * len(GENERATORS)
+EITHER = 2
+"""Among the leading bits of messages: 0 or 1."""
 Soft = NDArray[np.floating]
 
 
@@ -57,8 +59,8 @@ _WAYS = _EDGES[:STATES:2]
 def best_correlations(soft: Soft, leading: Bits | None = None) -> Soft:
     """For received words, float [n, 256], positive where a coded 0 is likelier: what the best path through
     the code correlates to, float32 [n]. No code word exceeds it, but for paths that a single circulation
-    leaves unsettled. Where `leading`, uint8 [n, bits], is given, only messages count that begin with its 0s
-    and 1s; other values stand for either bit.
+    leaves unsettled. Where `leading`, uint8 [n, bits] of 0, 1 and `EITHER`, is given, only messages count
+    that begin so.
     """
     gains = _gains(soft)
     bars = _bars(leading)

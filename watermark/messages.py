@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from watermark.coding import Soft, best_correlations, decode_list
+from watermark.coding import EITHER, Soft, best_correlations, decode_list
 from watermark.payload import Bits, MediaId, decode_payload, leading_bits
 from watermark.statistics import LOG10_P_INCONCLUSIVE, least_correlation, message_log10_p
 
 LIST_LENGTH = 4096  # code words whose check is looked at, of those within the bound: few pictures have ten
-_EITHER = 2
 _GATE_SLACK = (
     1.0  # decades: the best path through the trellis is a bound on code words, but for ties that it broke
 )
@@ -36,33 +36,26 @@ def read_message(soft: Soft, payload_seeds: Sequence[bytes], log10_multiplicity:
     weaker word will do.
     """
     leading = np.stack([leading_bits(seed) for seed in payload_seeds])
-    any_id, drawn_id = _best(soft, leading)
-    found: dict[int, Message] = {}
-    for drawn, best, start in ((False, any_id, None), (True, drawn_id, leading)):
-        bounds = [message_log10_p(float(t), log10_multiplicity, drawn=drawn) for t in best]
-        promising = (i for i, bound in enumerate(bounds) if bound <= LOG10_P_INCONCLUSIVE + _GATE_SLACK)
-        for word in promising:
-            if word not in found:
-                found |= _decode(soft, payload_seeds, word, log10_multiplicity, start)
-    return min(found.values(), key=lambda message: message.log10_p, default=None)
-
-
-def _best(soft: Soft, leading: Bits) -> tuple[Soft, Soft]:
-    """What any path correlates to at most in each word, and what any does that begins with `leading`."""
-    both = np.concatenate([np.full_like(leading, _EITHER), leading])
-    best = best_correlations(np.concatenate([soft, soft]), both)
-    return best[: len(soft)], best[len(soft) :]
+    free = np.full_like(leading, EITHER)
+    best = best_correlations(np.concatenate([soft, soft]), np.concatenate([free, leading]))
+    found = []
+    for word, (any_id, drawn_id) in enumerate(best.reshape(2, -1).T):
+        read = partial(_decode, soft[word], payload_seeds[word], word, log10_multiplicity)
+        found.append(read(float(any_id), None) or read(float(drawn_id), leading[word]))
+    return min(filter(None, found), key=lambda message: message.log10_p, default=None)
 
 
 def _decode(
-    soft: Soft, payload_seeds: Sequence[bytes], word: int, log10_multiplicity: float, leading: Bits | None
-) -> dict[int, Message]:
-    """The likeliest message whose check is right in one word, by its number; empty where there is none."""
-    least = least_correlation(LOG10_P_INCONCLUSIVE, log10_multiplicity, drawn=leading is not None)
-    start = None if leading is None else leading[word]
-    for bits, t in decode_list(soft[word], start, least=least, limit=LIST_LENGTH):
-        media_id = decode_payload(bits, payload_seeds[word])
+    soft: Soft, seed: bytes, word: int, log10_multiplicity: float, best: float, leading: Bits | None
+) -> Message | None:
+    """The likeliest message of one word whose check is right, of those that begin with `leading`; no path
+    correlates to more than `best`."""
+    drawn = leading is not None
+    if message_log10_p(best, log10_multiplicity, drawn=drawn) > LOG10_P_INCONCLUSIVE + _GATE_SLACK:
+        return None
+    least = least_correlation(LOG10_P_INCONCLUSIVE, log10_multiplicity, drawn=drawn)
+    for bits, t in decode_list(soft, leading, least=least, limit=LIST_LENGTH):
+        media_id = decode_payload(bits, seed)
         if media_id is not None:
-            log10_p = message_log10_p(t, log10_multiplicity, drawn=media_id.drawn)
-            return {word: Message(log10_p, t, media_id, word)}
-    return {}
+            return Message(message_log10_p(t, log10_multiplicity, drawn=media_id.drawn), t, media_id, word)
+    return None
