@@ -1,6 +1,7 @@
 """A database of each kind, a clock that is moved by hand, a real server process."""
 
 import secrets
+import shutil
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -82,11 +83,20 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of the newest schema: to copy it takes a tenth of the time of making one."""
+    path = tmp_path_factory.mktemp("database") / "migrated.db"
+    open_database(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/test.db"
-    return fresh_schema(request.getfixturevalue("postgres_url"))
+    if request.param == "postgresql":
+        return fresh_schema(request.getfixturevalue("postgres_url"))
+    copy = shutil.copy(request.getfixturevalue("migrated"), tmp_path / "test.db")
+    return f"sqlite:///{copy}"
 
 
 @pytest.fixture
