@@ -102,7 +102,7 @@ function list(fields, load, show) {
       further.hidden = !next;
       rows.replaceChildren(show(all));
       byId("status").textContent = say("operators.rows", { count: all.length });
-    }, rows);
+    }, rows, () => mine === asked);
     if (mine === asked) rows.ariaBusy = "false";
   };
   further.addEventListener("click", () => fetchPage(next));
@@ -114,12 +114,12 @@ function list(fields, load, show) {
   return [el("div", {}, form, rows, further), () => fetchPage(null)];
 }
 
-async function guarded(work, place) {
+async function guarded(work, place, isWanted = () => true) {
   try {
     await work();
   } catch (error) {
     if (error instanceof Refused) lock(error.message);
-    else place.replaceChildren(el("p", { class: "notice", text: error.message }));
+    else if (isWanted()) place.replaceChildren(el("p", { class: "notice", text: error.message }));
   }
 }
 

@@ -7,7 +7,7 @@ import openai
 import pytest
 from openai import OpenAI
 from openai.types import Video
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from service.settings import Settings
 from service.wiring import open_services
@@ -142,6 +142,26 @@ def test_every_tab_by_keyboard(desk: Tab, client: OpenAI, video: Video) -> None:
     assert desk.faults() == []
     page.get_by_role("button", name="Sign out").click()
     assert page.get_by_role("tablist").is_hidden()
+
+
+def test_the_error_of_an_older_question_is_not_shown(desk: Tab, video: Video) -> None:
+    page, held = desk.page, list[Route]()
+    page.route("**/v1/admin/marks?*id=older*", lambda route: held.append(route))
+    page.get_by_role("tab", name="Marks").click()
+    marks = page.get_by_role("tabpanel", name="Marks")
+    for asked in ("older", media_id(video)):
+        marks.get_by_label("Id").fill(asked)
+        marks.get_by_label("Id").press("Enter")
+    marks.locator("[aria-busy=false]").wait_for()
+    assert held
+    for route in held:
+        with page.expect_response(route.request.url) as answered:
+            route.fulfill(status=503, body="{}")
+        answered.value.finished()
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    desk.complaints.clear()  # the browser's own, of the answers that failed
+    assert marks.locator(".notice").count() == 0
+    assert marks.get_by_role("button", name=f"Details of {media_id(video)}").count() == 1
 
 
 def test_an_appeal_is_decided(desk: Tab, server: Server, client: OpenAI) -> None:
