@@ -9,12 +9,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import av
-import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from rich.progress import track
 
+from bench.watermark.attacks import ENCODERS, encode
+from bench.watermark.systems import to_frames
 from generator.convolutions import quicken
 from generator.tiny import load_settings, weights_folder
 from generator.tiny.evaluate import generate
@@ -37,20 +37,9 @@ def main() -> None:
     quicken(pipeline.vae)
     settings = replace(load_settings(), frames=FRAMES)
     for seed, (name, prompt) in enumerate(track(SCENES.items(), description="clips")):
-        clip = generate(pipeline, prompt, settings, seed)
-        frames = (clip.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
-        write_lossless(folder / f"{name}.mp4", frames, settings.fps)
-
-
-def write_lossless(path: Path, frames: np.ndarray, fps: int) -> None:
-    """A clip, uint8 [F, H, W, 3], as H.264 from which every pixel comes back as it was."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264rgb", rate=fps, options={"crf": "0", "preset": "veryfast"})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "rgb24"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+        frames = to_frames(generate(pipeline, prompt, settings, seed))
+        lossless = encode(frames, ENCODERS["h264rgb"], fps=settings.fps, crf="0")
+        (folder / f"{name}.mp4").write_bytes(lossless)
 
 
 if __name__ == "__main__":

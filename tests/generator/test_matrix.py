@@ -164,7 +164,7 @@ def _run(system: System, ring: KeyRing) -> MarkedFrames:
 
 
 def _control(system: System) -> Any:
-    allowed = _allowed(system.spec, usual=1)
+    allowed = _allowed(system.spec, short=True)
     callback: Callable[..., Any] = lambda *_: {}  # noqa: E731
     arguments = call_arguments(system, allowed.request, allowed.references, callback)
     with torch.inference_mode():
@@ -187,10 +187,10 @@ def _assert_marked(made: MarkedFrames, detector: Detector) -> None:
         assert heard.log10_p <= -6
 
 
-def _allowed(spec: SystemSpec, *, usual: int | None = None) -> Allowed:
-    """A request for `usual` frames, one more than a latent stands for where none are given."""
-    most = 1 if spec.output is MediaKind.IMAGE else max(5, spec.frame_step + 1)
-    frames = FRAMES.get(spec.name, usual or most)
+def _allowed(spec: SystemSpec, *, short: bool = False) -> Allowed:
+    """A request for more frames than one latent stands for; for as few as the system makes if it is short."""
+    usual = 1 if short or spec.output is MediaKind.IMAGE else max(5, spec.frame_step + 1)
+    frames = FRAMES.get(spec.name, usual)
     needed = [
         MediaKind(kind)
         for kind, takes in spec.takes.items()
